@@ -1,0 +1,386 @@
+"""The identical network in PyTorch: weights copied in, every number copied out of autograd.
+
+The twin takes plain arrays and borrows nothing of handnet's mathematics: layers are nn.Linear and torch's
+own activations, the loss is nn.MSELoss, the gradients are autograd's and the step is torch's SGD.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.utils import skip_init
+from torch.optim.sgd import sgd
+
+from handnet import Network
+from handnet.activations import FloatArray
+
+MODULES: dict[str, type[nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "identity": nn.Identity,
+}
+
+# torch's own derivative kernels, the ones autograd itself calls: each takes a gradient and the activation a.
+SLOPE_KERNELS: dict[str, Any] = {
+    "sigmoid": torch.ops.aten.sigmoid_backward,
+    "tanh": torch.ops.aten.tanh_backward,
+    "relu": lambda gradient, a: torch.ops.aten.threshold_backward(gradient, a, 0),
+    "identity": lambda gradient, a: gradient,
+}
+
+
+@dataclass(frozen=True)
+class TwinPass:
+    """Everything autograd says of one pass and one step, as NumPy arrays.
+
+    Attributes
+    ----------
+    preactivations, activations : tuples of arrays (..., N, m_l)
+        z and a of the layers 1 .. L.
+    cost : array (...)
+    activation_gradients, deltas : tuples of arrays (..., N, m_l)
+        dC/da and dC/dz of the layers 1 .. L.
+    gradients, updated : tuples of arrays (..., m_(l-1) + 1, m_l)
+        dC/dW, and W after the step.
+    """
+
+    preactivations: tuple[FloatArray, ...]
+    activations: tuple[FloatArray, ...]
+    cost: FloatArray
+    activation_gradients: tuple[FloatArray, ...]
+    deltas: tuple[FloatArray, ...]
+    gradients: tuple[FloatArray, ...]
+    updated: tuple[FloatArray, ...]
+
+
+class Twin:
+    """The torch model of a network, or of a whole stack of networks.
+
+    A stack runs through the very same modules: `torch.func.vmap` over their parameters.
+
+    Parameters
+    ----------
+    weights : sequence of arrays (..., m_(l-1) + 1, m_l)
+    activation : one name per layer
+    device : where torch computes, "cpu" or "cuda"
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
+    """
+
+    def __init__(self, weights: Sequence[FloatArray], activation: Sequence[str], device: str = "cpu") -> None:
+        self.device = checked_device(device)
+        self.activation = tuple(activation)
+        self.stack: tuple[int, ...] = weights[0].shape[:-2]
+        with neutral():
+            self.model = build([w.shape[-2:] for w in weights], activation, weights[0].dtype, "meta")
+            # One (weight, bias) pair per layer, as nn.Linear keeps them; leaves of the graph.
+            self.parameters = [self._linear(w) for w in weights]
+            for tensor in self._leaves():
+                tensor.requires_grad_()
+
+    # The whole model.
+
+    def run(
+        self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool = True
+    ) -> TwinPass:
+        """Return autograd's pass and torch's step of gradient descent.
+
+        Parameters
+        ----------
+        inputs, targets : arrays (..., N, m_0) and (..., N, m_L), in the dtype of the weights
+        learning_rate : gamma
+        train_biases : False leaves the biases as they are
+        """
+        with neutral():
+            seen = self._forward(self._tensor(inputs))
+            for tensor in seen:
+                tensor.retain_grad()
+            cost = self._cost(seen[-1], self._tensor(targets))
+            for leaf in self._leaves():
+                leaf.grad = None
+            cost.sum().backward()
+            pairs = [(_grad(weight), _grad(bias)) for weight, bias in self.parameters]
+            steps = [
+                self._step(old, gradient, learning_rate, train_biases)
+                for old, gradient in zip(self.parameters, pairs, strict=True)
+            ]
+            z, a = seen[0::2], seen[1::2]
+            return TwinPass(
+                preactivations=tuple(self._array(tensor) for tensor in z),
+                activations=tuple(self._array(tensor) for tensor in a),
+                cost=self._array(cost),
+                activation_gradients=tuple(self._array(_grad(tensor)) for tensor in a),
+                deltas=tuple(self._array(_grad(tensor)) for tensor in z),
+                gradients=tuple(self._joined(*pair) for pair in pairs),
+                updated=tuple(self._joined(*pair) for pair in steps),
+            )
+
+    def _forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """z^(1), a^(1) .. z^(L), a^(L), caught by forward hooks on the modules of the model."""
+
+        def model(parameters: dict[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
+            seen: list[Tensor] = []
+            hooks = [
+                module.register_forward_hook(lambda _module, _arguments, output: seen.append(output))
+                for module in self.model
+            ]
+            try:
+                functional_call(self.model, parameters, (x,))
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            return tuple(seen)
+
+        names = {}
+        for l, (weight, bias) in enumerate(self.parameters):
+            names[f"{2 * l}.weight"], names[f"{2 * l}.bias"] = weight, bias
+        outputs: tuple[Tensor, ...] = self._over_stack(model)(names, inputs)
+        return outputs
+
+    # One equation at a time, on numbers that somebody else computed.
+
+    def local_activation(self, l: int, a_below: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return z^(l) and a^(l) from this a^(l-1)."""
+        with neutral(), torch.no_grad():
+            z = self._through(l, self._tensor(a_below))
+            return self._array(z), self._array(self.model[2 * l - 1](z))
+
+    def local_cost(self, output: FloatArray, targets: FloatArray) -> FloatArray:
+        """Return C from this a^(L)."""
+        with neutral(), torch.no_grad():
+            return self._array(self._cost(self._tensor(output), self._tensor(targets)))
+
+    def local_output_delta(self, output: FloatArray, targets: FloatArray) -> FloatArray:
+        """Return delta^(L) from this a^(L)."""
+        with neutral():
+            a = self._tensor(output).requires_grad_()
+            (error,) = torch.autograd.grad(self._cost(a, self._tensor(targets)).sum(), a)
+            return self._array(SLOPE_KERNELS[self.activation[-1]](error, a.detach()))
+
+    def local_hidden_delta(self, l: int, delta_above: FloatArray, a: FloatArray) -> FloatArray:
+        """Return delta^(l) from this delta^(l+1) and a^(l)."""
+        with neutral():
+            here = self._tensor(a).requires_grad_()
+            above = self._through(l + 1, here)
+            (passed,) = torch.autograd.grad(above, here, self._tensor(delta_above))
+            return self._array(SLOPE_KERNELS[self.activation[l - 1]](passed, here.detach()))
+
+    def local_gradient(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
+        """Return dC/dW^(l) from this a^(l-1) and delta^(l)."""
+        with neutral():
+            z = self._through(l, self._tensor(a_below))
+            return self._joined(*torch.autograd.grad(z, self.parameters[l - 1], self._tensor(delta)))
+
+    def local_updated(
+        self, l: int, gradient: FloatArray, learning_rate: float, train_biases: bool = True
+    ) -> FloatArray:
+        """Return W^(l) after the step along this dC/dW^(l)."""
+        with neutral():
+            pair = self._linear(gradient)
+            return self._joined(*self._step(self.parameters[l - 1], pair, learning_rate, train_biases))
+
+    # The pieces.
+
+    def _over_stack(self, function: Any) -> Any:
+        return vmap(function) if self.stack else function
+
+    def _through(self, l: int, a_below: Tensor) -> Tensor:
+        def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+            z: Tensor = functional_call(self.model[2 * l - 2], {"weight": weight, "bias": bias}, (x,))
+            return z
+
+        z: Tensor = self._over_stack(linear)(*self.parameters[l - 1], a_below)
+        return z
+
+    def _cost(self, output: Tensor, targets: Tensor) -> Tensor:
+        def loss(output: Tensor, targets: Tensor) -> Tensor:
+            # MSELoss(reduction="mean") would divide by the number of outputs too, which the note's C does not.
+            total: Tensor = nn.MSELoss(reduction="sum")(output, targets)
+            return total / 2 / output.shape[-2]
+
+        cost: Tensor = self._over_stack(loss)(output, targets)
+        return cost
+
+    def _step(
+        self, old: tuple[Tensor, Tensor], gradient: tuple[Tensor, Tensor], learning_rate: float, train_biases: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Torch's own SGD; in its functional form, since the class imports torch._dynamo for seconds."""
+        new = (old[0].detach().clone(), old[1].detach().clone())
+        trained = 2 if train_biases else 1
+        with torch.no_grad():
+            sgd(
+                list(new[:trained]),
+                list(gradient[:trained]),
+                [None] * trained,
+                foreach=False,
+                weight_decay=0.0,
+                momentum=0.0,
+                lr=learning_rate,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+            )
+        return new
+
+    def _leaves(self) -> list[Tensor]:
+        return [tensor for pair in self.parameters for tensor in pair]
+
+    # In and out. Inside torch a stack is one leading axis.
+
+    def _tensor(self, array: FloatArray) -> Tensor:
+        """Copy an array (..., rows, columns) in, spread over the stack."""
+        core = array.shape[-2:]
+        flat = (math.prod(self.stack), *core) if self.stack else core
+        return torch.tensor(np.broadcast_to(array, (*self.stack, *core)).reshape(flat), device=self.device)
+
+    def _array(self, tensor: Tensor) -> FloatArray:
+        """Copy a tensor out, its stack unfolded."""
+        core = tensor.shape[1:] if self.stack else tensor.shape
+        return np.array(tensor.detach().cpu().numpy()).reshape((*self.stack, *core))
+
+    def _linear(self, w: FloatArray) -> tuple[Tensor, Tensor]:
+        """Split W (..., m + 1, n) into nn.Linear's weight (n, m) and bias (n,)."""
+        whole = self._tensor(w)
+        return whole[..., :-1, :].mT.contiguous(), whole[..., -1, :].contiguous()
+
+    def _joined(self, weight: Tensor, bias: Tensor) -> FloatArray:
+        """Put nn.Linear's weight and bias back together as W."""
+        return self._array(torch.cat([weight.mT, bias.unsqueeze(-2)], dim=-2))
+
+
+@contextmanager
+def neutral() -> Iterator[None]:
+    """Shut out the caller's torch state: no_grad, inference mode, autocast, reduced float32 products."""
+    precision = torch.get_float32_matmul_precision()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if precision != "highest":
+            torch.set_float32_matmul_precision("highest")
+            stack.callback(torch.set_float32_matmul_precision, precision)
+        yield
+
+
+def checked_device(device: str) -> torch.device:
+    """Return the torch device of this name, or raise one line saying that it is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', but torch sees no CUDA device here: expected 'cpu'")
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}: expected 'cpu' or 'cuda'")
+    return torch.device(device)
+
+
+def build(
+    shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: np.dtype[Any], device: str
+) -> nn.Sequential:
+    """Return Linear, activation, Linear, activation .. for W of these shapes, parameters not yet filled.
+
+    `skip_init` leaves the caller's random state alone, which nn.Linear's own initialisation would not.
+    """
+    torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
+    modules: list[nn.Module] = []
+    for (rows, outputs), name in zip(shapes, activation, strict=True):
+        modules.append(skip_init(nn.Linear, rows - 1, outputs, dtype=torch_dtype, device=device))
+        modules.append(MODULES[name]())
+    return nn.Sequential(*modules)
+
+
+def to_torch(network: Network) -> nn.Sequential:
+    """Return the identical torch model: nn.Linear and activation in turn, the weights copied.
+
+    Parameters
+    ----------
+    network : a single network, not a stack
+
+    Raises
+    ------
+    ValueError
+        If the network is a stack: a module holds one network.
+
+    Examples
+    --------
+    >>> net = Network.random([2, 3, 1], rng=np.random.default_rng(0))
+    >>> [type(module).__name__ for module in to_torch(net)]
+    ['Linear', 'Sigmoid', 'Linear', 'Sigmoid']
+    """
+    if network.stack:
+        raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
+    with neutral():
+        shapes = [w.shape for w in network.weights]
+        model = build(shapes, network.activation, network.dtype, "cpu")
+        with torch.no_grad():
+            for linear, w in zip(model[0::2], network.weights, strict=True):
+                linear.weight.copy_(torch.tensor(w[:-1].T, device="cpu"))
+                linear.bias.copy_(torch.tensor(w[-1], device="cpu"))
+    return model
+
+
+def from_torch(module: nn.Module) -> Network:
+    """Return the hand-written network of a torch model, the weights copied.
+
+    Parameters
+    ----------
+    module : an nn.Sequential of nn.Linear, nn.Sigmoid, nn.Tanh, nn.ReLU and nn.Identity, nested or not
+        A Linear that no activation follows gets "identity"; one without a bias gets biases of zero.
+
+    Raises
+    ------
+    ValueError
+        If the module holds anything else.
+
+    Examples
+    --------
+    >>> net = Network.random([2, 3, 1], rng=np.random.default_rng(0), activation="tanh")
+    >>> from_torch(to_torch(net))
+    Network(2-3-1, tanh tanh, float64)
+    """
+    names = {kind: name for name, kind in MODULES.items()}
+    weights: list[FloatArray] = []
+    activation: list[str] = []
+    for where, part in _flattened(module):
+        if type(part) is nn.Linear:
+            weights.append(_joined_linear(part))
+            activation.append("identity")
+        elif type(part) in names and weights and activation[-1] == "identity":
+            activation[-1] = names[type(part)]
+        elif type(part) is not nn.Identity:
+            raise ValueError(
+                f"module{where} is {type(part).__name__}: expected Linear layers, each followed by at most one of"
+                " Sigmoid, Tanh, ReLU, Identity"
+            )
+    return Network(weights, activation)
+
+
+def _flattened(module: nn.Module, where: str = "") -> Iterator[tuple[str, nn.Module]]:
+    if isinstance(module, nn.Sequential):
+        for i, part in enumerate(module):
+            yield from _flattened(part, f"{where}[{i}]")
+    else:
+        yield where, module
+
+
+def _joined_linear(linear: nn.Linear) -> FloatArray:
+    weight = linear.weight.detach().cpu().numpy().T
+    bias = np.zeros(weight.shape[1], weight.dtype) if linear.bias is None else linear.bias.detach().cpu().numpy()
+    return np.vstack([weight, bias])
+
+
+def _grad(tensor: Tensor) -> Tensor:
+    if tensor.grad is None:
+        raise RuntimeError("autograd left a tensor without a gradient")
+    return tensor.grad

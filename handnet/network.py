@@ -1,0 +1,359 @@
+"""The hand-written network: the note's matrix equations, one short method each, in NumPy.
+
+Samples are rows, so the note's column vectors appear here as rows and its products in reverse order.
+Every array may carry leading axes, written "..." below: a stack of networks evaluated in one call.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from handnet.activations import ACTIVATIONS, FloatArray
+from handnet.files import replacing
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Everything that one forward and backward pass computes.
+
+    Attributes
+    ----------
+    activations : tuple of arrays (..., N, m_l)
+        a^(0) .. a^(L); the first are the inputs.
+    cost : array (...)
+        C, the mean over the N samples.
+    deltas : tuple of arrays (..., N, m_l)
+        delta^(1) .. delta^(L), dC/dz of each layer.
+    gradients : tuple of arrays, shaped as the weights
+        dC/dW^(1) .. dC/dW^(L): the note's change matrices, transposed into the shape of W.
+    """
+
+    activations: tuple[FloatArray, ...]
+    cost: FloatArray
+    deltas: tuple[FloatArray, ...]
+    gradients: tuple[FloatArray, ...]
+
+
+class Network:
+    """A fully connected network written with matrices, as in the note.
+
+    Parameters
+    ----------
+    weights : sequence of arrays (..., m_(l-1) + 1, m_l)
+        W^(1) .. W^(L), float32 or float64, the last row of each holding the biases. They are copied.
+    activation : str or sequence of str
+        "sigmoid", "tanh", "relu" or "identity": one for all layers, or one per layer.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, shapes do not fit together, a number is not finite, or the activation is unknown.
+    TypeError
+        If an array is not float32 or float64, or the layers have different dtypes.
+
+    Examples
+    --------
+    >>> W1 = np.array([[0.15, 0.25], [0.20, 0.30], [0.35, 0.35]])
+    >>> W2 = np.array([[0.40, 0.50], [0.45, 0.55], [0.60, 0.60]])
+    >>> net = Network([W1, W2])
+    >>> net.sizes
+    (2, 2, 2)
+    >>> print(net.backprop([0.05, 0.10], [0.01, 0.99]).cost.round(9))
+    0.298371109
+    """
+
+    weights: tuple[FloatArray, ...]
+    activation: tuple[str, ...]
+
+    def __init__(self, weights: Sequence[ArrayLike], activation: str | Sequence[str] = "sigmoid") -> None:
+        self.weights = _checked_weights(weights)
+        self.activation = _checked_activation(activation, len(self.weights))
+
+    @classmethod
+    def random(
+        cls,
+        sizes: Sequence[int],
+        *,
+        rng: np.random.Generator,
+        activation: str | Sequence[str] = "sigmoid",
+        dtype: Any = np.float64,
+        stack: tuple[int, ...] = (),
+    ) -> Network:
+        """Draw a network with normal weights and biases of standard deviation 1 / sqrt(m_(l-1) + 1).
+
+        Parameters
+        ----------
+        sizes : m_0 .. m_L, the number of inputs first and of outputs last
+        rng : the only source of randomness
+        dtype : float32 or float64
+        stack : leading axes; (1000,) draws a thousand networks
+
+        Examples
+        --------
+        >>> Network.random([3, 4, 2], rng=np.random.default_rng(0), stack=(5,)).weights[0].shape
+        (5, 4, 4)
+        """
+        if len(sizes) < 2 or any(size < 1 for size in sizes):
+            raise ValueError(f"sizes is {list(sizes)}: expected at least two sizes, each 1 or more")
+        weights = []
+        for below, here in zip(sizes, sizes[1:], strict=False):
+            shape = (*stack, below + 1, here)
+            weights.append((rng.standard_normal(shape) / np.sqrt(below + 1)).astype(dtype))
+        return cls(weights, activation)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """m_0 .. m_L: the number of inputs, of nodes in each hidden layer, and of outputs."""
+        return (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """The leading axes of the weights: () for a single network."""
+        return self.weights[0].shape[:-2]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the weights, and so of every result."""
+        return self.weights[0].dtype
+
+    def __repr__(self) -> str:
+        stack = f", stack={self.stack}" if self.stack else ""
+        return f"Network({'-'.join(map(str, self.sizes))}, {' '.join(self.activation)}, {self.dtype}{stack})"
+
+    # The equations of the note, one method each; l counts layers as the note does, from 1 to L.
+
+    def preactivation(self, l: int, a_below: FloatArray) -> FloatArray:
+        """z^(l) = A^(l-1) W^(l), the argument of sigma in (1) to (4)."""
+        return augmented(a_below) @ self.weights[l - 1]  # (..., N, m_l)
+
+    def activated(self, l: int, z: FloatArray) -> FloatArray:
+        """a^(l) = sigma(z^(l)), equations (1) to (4)."""
+        return ACTIVATIONS[self.activation[l - 1]].value(z)  # (..., N, m_l)
+
+    def cost(self, output: FloatArray, targets: FloatArray) -> FloatArray:
+        """C = 1/2 sum_i (a_i^(L) - T_i)^2, averaged over the samples."""
+        return np.square(output - targets).sum(axis=(-2, -1)) / (2 * output.shape[-2])  # (...)
+
+    def error(self, output: FloatArray, targets: FloatArray) -> FloatArray:
+        """c = a^(L) - T, with the 1/N of the average over the samples: dC/da^(L)."""
+        return (output - targets) / output.shape[-2]  # (..., N, m_L)
+
+    def slope(self, l: int, a: FloatArray) -> FloatArray:
+        """a^(l) (1 - a^(l)) for the sigmoid: the diagonal of the note's D^(l)."""
+        return ACTIVATIONS[self.activation[l - 1]].slope(a)  # (..., N, m_l)
+
+    def w(self, l: int) -> FloatArray:
+        """w^(l): the weights without the biases, indexed w_ij as in the note."""
+        return np.swapaxes(self.weights[l - 1][..., :-1, :], -1, -2)  # (..., m_l, m_(l-1))
+
+    def output_delta(self, output: FloatArray, targets: FloatArray) -> FloatArray:
+        """delta^(L) = D^(L) c, in the Hadamard form that the note advises."""
+        return self.error(output, targets) * self.slope(len(self.weights), output)  # (..., N, m_L)
+
+    def hidden_delta(self, l: int, delta_above: FloatArray, a: FloatArray) -> FloatArray:
+        """delta^(l) = D^(l) (w^(l+1))^T delta^(l+1); the note prints it without the transpose."""
+        return (delta_above @ self.w(l + 1)) * self.slope(l, a)  # (..., N, m_l)
+
+    def gradient(self, a_below: FloatArray, delta: FloatArray) -> FloatArray:
+        """dC/dW^(l) = delta^(l) A^(l-1), transposed into the shape of W^(l), summed over the samples."""
+        return np.swapaxes(augmented(a_below), -1, -2) @ delta  # (..., m_(l-1) + 1, m_l)
+
+    def updated(self, l: int, gradient: FloatArray, learning_rate: float) -> FloatArray:
+        """W^(l) - gamma dC/dW^(l)."""
+        return self.weights[l - 1] - learning_rate * gradient  # (..., m_(l-1) + 1, m_l)
+
+    # The pass, made of them.
+
+    def forward(self, inputs: ArrayLike) -> tuple[FloatArray, ...]:
+        """Return the activations a^(0) .. a^(L).
+
+        Parameters
+        ----------
+        inputs : array (..., N, m_0), or (m_0,) for one sample
+            float32 or float64; cast to the dtype of the weights.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `backprop`.
+        """
+        activations = [self.checked("inputs", inputs, self.sizes[0])]
+        for l in range(1, len(self.weights) + 1):
+            activations.append(self.activated(l, self.preactivation(l, activations[-1])))
+        return tuple(activations)
+
+    def backprop(self, inputs: ArrayLike, targets: ArrayLike) -> Pass:
+        """Return the activations, the cost, and the deltas and gradients of every layer.
+
+        Parameters
+        ----------
+        inputs : array (..., N, m_0), or (m_0,) for one sample
+        targets : array (..., N, m_L), or (m_L,) for one sample
+            Both float32 or float64; cast to the dtype of the weights.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit the network, there is no sample, or a number is not finite.
+        TypeError
+            If an array is not float32 or float64.
+        """
+        a = self.forward(inputs)
+        targets = self.checked("targets", targets, self.sizes[-1])
+        if targets.shape[-2] != a[0].shape[-2]:
+            raise ValueError(f"targets has {targets.shape[-2]} samples, but inputs has {a[0].shape[-2]}")
+        deltas = [self.output_delta(a[-1], targets)]
+        for l in range(len(self.weights) - 1, 0, -1):
+            deltas.insert(0, self.hidden_delta(l, deltas[0], a[l]))
+        gradients = tuple(self.gradient(below, delta) for below, delta in zip(a, deltas, strict=False))
+        return Pass(a, self.cost(a[-1], targets), tuple(deltas), gradients)
+
+    def update(
+        self, gradients: Sequence[FloatArray], learning_rate: float = 0.5, train_biases: bool = True
+    ) -> Network:
+        """Return the network after one step of gradient descent, W - gamma dC/dW in every layer.
+
+        Parameters
+        ----------
+        gradients : one array per layer, shaped as the weights
+        learning_rate : gamma
+        train_biases : False leaves the last row of every W as it is
+        """
+        weights = []
+        for l, gradient in enumerate(gradients, start=1):
+            new = self.updated(l, gradient, learning_rate)
+            if not train_biases:
+                new[..., -1, :] = self.weights[l - 1][..., -1, :]
+            weights.append(new)
+        return self._with(tuple(weights))
+
+    def _with(self, weights: tuple[FloatArray, ...]) -> Network:
+        # The weights come from the network's own arithmetic, so they are not checked again.
+        network = object.__new__(type(self))
+        network.weights, network.activation = weights, self.activation
+        return network
+
+    # Coming in and going out.
+
+    def checked(self, name: str, values: ArrayLike, width: int) -> FloatArray:
+        """Return `values` as (..., N, width) in the network's dtype, or raise one line saying what is wrong."""
+        array = _floating(name, values)
+        if array.ndim == 1:
+            array = array[np.newaxis, :]
+        if array.ndim == 0 or array.shape[-1] != width:
+            raise ValueError(f"{name} has shape {np.shape(values)}: expected (..., samples, {width})")
+        if array.shape[-2] == 0:
+            raise ValueError(f"{name} has shape {np.shape(values)}: expected at least one sample")
+        try:
+            np.broadcast_shapes(array.shape[:-2], self.stack)
+        except ValueError:
+            raise ValueError(
+                f"{name} has leading axes {array.shape[:-2]}, which do not broadcast with the stack {self.stack}"
+            ) from None
+        with np.errstate(over="ignore"):
+            cast = array.astype(self.dtype, copy=False)
+        return _finite(name, cast)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an .npz file, exactly; a file already there survives a failure.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        arrays = {f"W{l}": w for l, w in enumerate(self.weights, start=1)}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, activation=np.array(self.activation), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """Read a network that `save` wrote.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be opened.
+        ValueError
+            If it is damaged, or not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                weights = [file[f"W{l}"] for l in range(1, len(file.files))]
+                return cls(weights, [str(name) for name in file["activation"]])
+        except OSError:
+            raise
+        except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as problem:
+            raise ValueError(f"{path} is not a network saved by Network.save: {problem}") from None
+
+
+def augmented(a: FloatArray) -> FloatArray:
+    """A^(l): the activations with a trailing 1 for the biases, (..., N, m_l) -> (..., N, m_l + 1).
+
+    Examples
+    --------
+    >>> augmented(np.array([[0.5, 0.25]]))
+    array([[0.5 , 0.25, 1.  ]])
+    """
+    return np.concatenate([a, np.ones((*a.shape[:-1], 1), a.dtype)], axis=-1)
+
+
+def _floating(name: str, values: ArrayLike) -> FloatArray:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} is ragged: expected an array of numbers") from None
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} has dtype {array.dtype}: expected float32 or float64")
+    return array
+
+
+def _finite(name: str, array: FloatArray) -> FloatArray:
+    if not np.isfinite(array).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise ValueError(f"{name}{list(where)} is {array[where]}: expected finite numbers")
+    return array
+
+
+def _checked_weights(weights: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
+    if len(weights) == 0:
+        raise ValueError("weights is empty: expected at least one layer")
+    checked: list[FloatArray] = []
+    for i, given in enumerate(weights):
+        w = _finite(f"weights[{i}]", _floating(f"weights[{i}]", given))
+        if w.ndim < 2 or w.shape[-2] < 2 or w.shape[-1] < 1:
+            raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., inputs + 1, outputs)")
+        if checked:
+            _check_fit(i, w, checked[-1])
+        w = w.copy()
+        w.setflags(write=False)
+        checked.append(w)
+    return tuple(checked)
+
+
+def _check_fit(i: int, w: FloatArray, below: FloatArray) -> None:
+    outputs = below.shape[-1]
+    expected = (*below.shape[:-2], outputs + 1, w.shape[-1])
+    if w.shape != expected:
+        raise ValueError(
+            f"weights[{i}] has shape {w.shape}, but the layer below has {outputs} outputs: expected {expected}"
+        )
+    if w.dtype != below.dtype:
+        raise TypeError(f"weights[{i}] has dtype {w.dtype}, but the layer below has {below.dtype}: expected one dtype")
+
+
+def _checked_activation(activation: str | Sequence[str], layers: int) -> tuple[str, ...]:
+    names = (activation,) * layers if isinstance(activation, str) else tuple(activation)
+    if len(names) != layers:
+        raise ValueError(f"activation has {len(names)} names for {layers} layers: expected one, or one per layer")
+    for name in names:
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation {name!r} is unknown: expected one of {', '.join(ACTIVATIONS)}")
+    return names
