@@ -1,0 +1,15 @@
+"""A hand-written network beside autograd: does it match, and if not, where does it go wrong.
+
+>>> import numpy as np
+>>> from handnet import Network
+>>> from comparisons import compare
+>>> net = Network.random([2, 3, 1], rng=np.random.default_rng(0))
+>>> compare(net, [0.5, -0.5], [1.0]).passed
+True
+"""
+
+from comparisons.checks import compare
+from comparisons.comparison import Comparison, MismatchError
+from comparisons.twin import from_torch, to_torch
+
+__all__ = ["Comparison", "MismatchError", "compare", "from_torch", "to_torch"]

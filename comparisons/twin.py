@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.utils import skip_init
 from torch.optim.sgd import sgd
 
 from handnet import Network
@@ -36,6 +35,11 @@ SLOPE_KERNELS: dict[str, Any] = {
     "relu": lambda gradient, a: torch.ops.aten.threshold_backward(gradient, a, 0),
     "identity": lambda gradient, a: gradient,
 }
+
+
+# A quantity of a layer, ("delta", 2); the cost belongs to no layer, ("cost", None).
+Key = tuple[str, int | None]
+Quantities = dict[Key, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,29 @@ class TwinPass:
     gradients: tuple[FloatArray, ...]
     updated: tuple[FloatArray, ...]
 
+    def quantities(self) -> Quantities:
+        """Return what is compared, in the order in which it is computed."""
+        return in_order(self.activations, self.cost, self.deltas, self.gradients, self.updated)
+
+
+def in_order(
+    activations: Sequence[FloatArray],
+    cost: FloatArray,
+    deltas: Sequence[FloatArray],
+    gradients: Sequence[FloatArray],
+    updated: Sequence[FloatArray],
+) -> Quantities:
+    """Key the quantities of a pass; forward from layer 1 to L, backward from L to 1."""
+    upward = range(1, len(activations) + 1)
+    downward = range(len(activations), 0, -1)
+    return {
+        **{("activation", l): activations[l - 1] for l in upward},
+        ("cost", None): cost,
+        **{("delta", l): deltas[l - 1] for l in downward},
+        **{("gradient", l): gradients[l - 1] for l in downward},
+        **{("weight", l): updated[l - 1] for l in downward},
+    }
+
 
 class Twin:
     """The torch model of a network, or of a whole stack of networks.
@@ -84,8 +111,8 @@ class Twin:
         self.activation = tuple(activation)
         self.stack: tuple[int, ...] = weights[0].shape[:-2]
         with neutral():
-            self.model = build([w.shape[-2:] for w in weights], activation, weights[0].dtype, "meta")
-            # One (weight, bias) pair per layer, as nn.Linear keeps them; leaves of the graph.
+            self.model = build([w.shape[-2:] for w in weights], activation, weights[0].dtype)
+            # One (weight, bias) pair per layer, as nn.Linear keeps them: what the model is called with.
             self.parameters = [self._linear(w) for w in weights]
             for tensor in self._leaves():
                 tensor.requires_grad_()
@@ -285,18 +312,17 @@ def checked_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def build(
-    shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: np.dtype[Any], device: str
-) -> nn.Sequential:
-    """Return Linear, activation, Linear, activation .. for W of these shapes, parameters not yet filled.
+def build(shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: np.dtype[Any]) -> nn.Sequential:
+    """Return Linear, activation, Linear, activation .. for W of these shapes, weights still to be copied in.
 
-    `skip_init` leaves the caller's random state alone, which nn.Linear's own initialisation would not.
+    The caller's random numbers go on as if no layer had been initialised.
     """
     torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
     modules: list[nn.Module] = []
-    for (rows, outputs), name in zip(shapes, activation, strict=True):
-        modules.append(skip_init(nn.Linear, rows - 1, outputs, dtype=torch_dtype, device=device))
-        modules.append(MODULES[name]())
+    with torch.random.fork_rng(devices=[]):
+        for (rows, outputs), name in zip(shapes, activation, strict=True):
+            modules.append(nn.Linear(rows - 1, outputs, dtype=torch_dtype, device="cpu"))
+            modules.append(MODULES[name]())
     return nn.Sequential(*modules)
 
 
@@ -322,7 +348,7 @@ def to_torch(network: Network) -> nn.Sequential:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
     with neutral():
         shapes = [w.shape for w in network.weights]
-        model = build(shapes, network.activation, network.dtype, "cpu")
+        model = build(shapes, network.activation, network.dtype)
         with torch.no_grad():
             for linear, w in zip(model[0::2], network.weights, strict=True):
                 linear.weight.copy_(torch.tensor(w[:-1].T, device="cpu"))

@@ -1,0 +1,148 @@
+"""What users call: compare a hand-written network with autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from comparisons.comparison import Comparison, Measured
+from comparisons.measure import Problem, measure
+from comparisons.twin import Quantities, Twin, checked_device, in_order
+from handnet import Network
+from handnet.activations import FloatArray
+
+
+def compare(
+    network: Network,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    *,
+    learning_rate: float = 0.5,
+    steps: int = 1,
+    train_biases: bool = True,
+    device: str = "cpu",
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> Comparison:
+    """Compare a hand-written network with its torch twin, over training steps in lock-step.
+
+    Parameters
+    ----------
+    network : a Network, or a subclass that computes some equation its own way; it may be a stack
+    inputs, targets : arrays (..., N, m_0) and (..., N, m_L), or one sample each as a vector
+    learning_rate : gamma
+    steps : how many; each starts both sides from the hand-written network's weights
+    train_biases : False leaves the biases as they are
+    device : where torch computes, "cpu" or "cuda"
+    rtol, atol : a tolerance of your own, atol + rtol |torch|, instead of the derived one
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Network.backprop`; also if steps is less than 1 or a number is not finite.
+
+    Examples
+    --------
+    >>> net = Network.random([2, 3, 2], rng=np.random.default_rng(0))
+    >>> comparison = compare(net, [0.05, 0.10], [0.01, 0.99])
+    >>> comparison.passed
+    True
+    >>> sorted(set(comparison.frame["quantity"]))
+    ['activation', 'cost', 'delta', 'gradient', 'weight']
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: expected 1 or more")
+    options = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
+    defaults = {"train_biases": True, "device": "cpu", "rtol": None, "atol": None}
+    told = "".join(f", {name}={value!r}" for name, value in options.items() if value != defaults[name])
+    return compare_batches(
+        network,
+        repeat((inputs, targets), steps),
+        learning_rate=learning_rate,
+        replay=f"compare(network, inputs, targets, learning_rate={learning_rate!r}, steps={steps}{told})",
+        **options,
+    )
+
+
+def compare_batches(
+    network: Network,
+    batches: Iterable[tuple[ArrayLike, ArrayLike]],
+    *,
+    learning_rate: float = 0.5,
+    case: str = "",
+    replay: str = "",
+    **options: Any,
+) -> Comparison:
+    """Compare over a training on these batches, one step each; the rest as in `compare`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `compare`.
+    """
+    _check_options(learning_rate, **options)
+    train_biases = options.get("train_biases", True)
+    measured: list[Measured] = []
+    training: list[tuple[Any, ...]] = []
+    batch = 0
+    free: tuple[FloatArray, ...] | None = None
+    for step, (inputs, targets) in enumerate(batches, start=1):
+        problem = _problem(network, inputs, targets, learning_rate, options)
+        batch = max(batch, problem.inputs.shape[-2])
+        given, updated = hand_quantities(network, problem)
+        rows, twin = measure(problem, given, case=case, step=step)
+        measured += rows
+        # Torch's own training goes on from its own weights; both started from the same.
+        alone = twin
+        if free is not None:
+            runner = Twin(free, problem.activation, problem.device)
+            alone = runner.run(problem.inputs, problem.targets, learning_rate, train_biases)
+        free = alone.updated
+        network = updated
+        pairs = zip(network.weights, free, strict=True)
+        drift = max(float(np.abs(np.subtract(hand, torch, dtype=np.float64)).max()) for hand, torch in pairs)
+        training.append((case, step, float(given["cost", None].mean()), float(alone.cost.mean()), drift))
+    return Comparison(
+        tuple(measured),
+        sizes=network.sizes,
+        activation=network.activation,
+        dtype=str(network.dtype),
+        batch=batch,
+        training_rows=tuple(training),
+        replay=replay,
+    )
+
+
+def hand_quantities(network: Network, problem: Problem) -> tuple[Quantities, Network]:
+    """Return everything that one pass and one step of the network compute, and the network after it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = network.backprop(problem.inputs, problem.targets)
+        updated = network.update(result.gradients, problem.learning_rate, problem.train_biases)
+    given = in_order(result.activations[1:], result.cost, result.deltas, result.gradients, updated.weights)
+    return given, updated
+
+
+def _problem(
+    network: Network, inputs: ArrayLike, targets: ArrayLike, learning_rate: float, options: dict[str, Any]
+) -> Problem:
+    x = network.checked("inputs", inputs, network.sizes[0])
+    t = network.checked("targets", targets, network.sizes[-1])
+    if t.shape[-2] != x.shape[-2]:
+        raise ValueError(f"targets has {t.shape[-2]} samples, but inputs has {x.shape[-2]}")
+    stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
+    weights = tuple(np.broadcast_to(w, (*stack, *w.shape[-2:])) for w in network.weights)
+    return Problem(weights, network.activation, x, t, learning_rate, **options)
+
+
+def _check_options(learning_rate: float, **options: Any) -> None:
+    if not np.isfinite(learning_rate):
+        raise ValueError(f"learning_rate is {learning_rate}: expected a finite number")
+    for name in ("rtol", "atol"):
+        value = options.get(name)
+        if value is not None and not 0 <= value < np.inf:
+            raise ValueError(f"{name} is {value}: expected a finite number, 0 or more")
+    checked_device(options.get("device", "cpu"))

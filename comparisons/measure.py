@@ -1,0 +1,181 @@
+"""One set of quantities beside the twin's: with the whole model, and equation by equation, to a verdict each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comparisons.comparison import INHERITED, OK, UNDECIDED, WRONG, Measured, over
+from comparisons.rounding import Rounding
+from comparisons.twin import Key, Quantities, Twin, TwinPass
+from handnet.activations import FloatArray
+
+Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What both sides start from: the weights, the samples, and how to step.
+
+    Attributes
+    ----------
+    weights : arrays (..., m_(l-1) + 1, m_l)
+    activation : one name per layer
+    inputs, targets : arrays (..., N, m_0) and (..., N, m_L), in the dtype of the weights
+    learning_rate, train_biases : of the step
+    device : where torch computes
+    rtol, atol : the caller's own tolerance, instead of the derived one where either is given
+    """
+
+    weights: tuple[FloatArray, ...]
+    activation: tuple[str, ...]
+    inputs: FloatArray
+    targets: FloatArray
+    learning_rate: float = 0.5
+    train_biases: bool = True
+    device: str = "cpu"
+    rtol: float | None = None
+    atol: float | None = None
+
+    def tolerance(self, value: FloatArray, bound: FloatArray) -> FloatArray:
+        """Both sides' bounds added, unless the caller set a tolerance."""
+        if self.rtol is None and self.atol is None:
+            return 2 * bound
+        return (self.atol or 0.0) + (self.rtol or 0.0) * np.abs(value)
+
+
+def measure(problem: Problem, given: Quantities, *, case: str = "", step: int = 1) -> tuple[list[Measured], TwinPass]:
+    """Compare the quantities given with the twin's, in the order of the computation.
+
+    Parameters
+    ----------
+    problem : what both sides start from
+    given : what the implementation computed, keyed by quantity and layer; any part of it
+    case, step : recorded with each row
+
+    Returns
+    -------
+    measured : one for each quantity given
+    twin : autograd's own pass
+    """
+    twin = Twin(problem.weights, problem.activation, problem.device)
+    result = twin.run(problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
+    rounding = Rounding(problem.weights[0].dtype)
+    bounds = rounding.bounds(
+        problem.weights,
+        problem.activation,
+        result,
+        problem.inputs,
+        problem.targets,
+        problem.learning_rate,
+        problem.train_biases,
+    ).quantities()
+    local = Local(problem, given, twin, rounding)
+    measured = [
+        _judge(problem, case, step, key, given[key], (torch, bounds[key]), local.of(key))
+        for key, torch in result.quantities().items()
+        if key in given
+    ]
+    return measured, result
+
+
+class Local:
+    """Torch's evaluation of one equation on the implementation's own upstream values, with its bound."""
+
+    def __init__(self, problem: Problem, given: Quantities, twin: Twin, rounding: Rounding) -> None:
+        self.problem, self.twin, self.rounding = problem, twin, rounding
+        self.given: Quantities = {**given, ("activation", 0): problem.inputs}
+
+    def of(self, key: Key) -> Pair | None:
+        """Return torch's value and bound, or None where what it is computed from was not given."""
+        quantity, layer = key
+        upstream = [self.given.get(above) for above in self._upstream(key)]
+        values = [np.asarray(value, self.problem.inputs.dtype) for value in upstream if value is not None]
+        if len(values) < len(upstream):
+            return None
+        l = len(self.problem.weights) if layer is None else layer
+        make = self._output_delta if quantity == "delta" and l == len(self.problem.weights) else None
+        evaluate = make or getattr(self, f"_{quantity}")
+        pair: Pair = evaluate(l, *values)
+        return pair
+
+    def _upstream(self, key: Key) -> Sequence[Key]:
+        quantity, layer = key
+        top = len(self.problem.weights)
+        if layer is None or (quantity == "delta" and layer == top):
+            return [("activation", top)]
+        return {
+            "activation": [("activation", layer - 1)],
+            "delta": [("delta", layer + 1), ("activation", layer)],
+            "gradient": [("activation", layer - 1), ("delta", layer)],
+            "weight": [("gradient", layer)],
+        }[quantity]
+
+    def _activation(self, l: int, a_below: FloatArray) -> Pair:
+        z, a = self.twin.local_activation(l, a_below)
+        w, name = self.problem.weights[l - 1], self.problem.activation[l - 1]
+        return a, self.rounding.local_activation(name, a_below, w, z, a)
+
+    def _cost(self, l: int, output: FloatArray) -> Pair:
+        targets = self.problem.targets
+        return self.twin.local_cost(output, targets), self.rounding.local_cost(output, targets)
+
+    def _output_delta(self, l: int, output: FloatArray) -> Pair:
+        targets, name = self.problem.targets, self.problem.activation[-1]
+        value = self.twin.local_output_delta(output, targets)
+        return value, self.rounding.local_output_delta(name, output, targets)
+
+    def _delta(self, l: int, delta_above: FloatArray, a: FloatArray) -> Pair:
+        w_above, name = self.problem.weights[l], self.problem.activation[l - 1]
+        value = self.twin.local_hidden_delta(l, delta_above, a)
+        return value, self.rounding.local_hidden_delta(name, delta_above, w_above, a)
+
+    def _gradient(self, l: int, a_below: FloatArray, delta: FloatArray) -> Pair:
+        return self.twin.local_gradient(l, a_below, delta), self.rounding.local_gradient(a_below, delta)
+
+    def _weight(self, l: int, gradient: FloatArray) -> Pair:
+        rate, biases = self.problem.learning_rate, self.problem.train_biases
+        new = self.twin.local_updated(l, gradient, rate, biases)
+        return new, self.rounding.local_updated(new, gradient, rate, biases)
+
+
+def _judge(
+    problem: Problem, case: str, step: int, key: Key, hand: FloatArray, whole: Pair, local: Pair | None
+) -> Measured:
+    hand = np.broadcast_to(np.asarray(hand, np.float64), whole[0].shape)
+    torch, tolerance = _wide(problem, whole)
+    passes = _passes(hand, torch, tolerance)
+    scale = _scale(key, torch)
+    sharpest = tolerance
+    local_torch = local_tolerance = None
+    if local is None:
+        failing = np.where(passes, OK, WRONG)
+    else:
+        local_torch, local_tolerance = _wide(problem, local)
+        # A local tolerance without bound says nothing, whatever the whole model's says.
+        sharpest = np.fmin(tolerance, local_tolerance)
+        failing = np.where(_passes(hand, local_torch, local_tolerance), np.where(passes, OK, INHERITED), WRONG)
+    verdicts = np.where((failing == OK) & ~(sharpest < scale), UNDECIDED, failing).astype(np.int8)
+    with np.errstate(all="ignore"):
+        resolution = float(np.max(np.where(scale > 0, sharpest / scale, np.inf)))
+    return Measured(case, step, key, hand, torch, tolerance, local_torch, local_tolerance, verdicts, resolution)
+
+
+def _wide(problem: Problem, pair: Pair) -> Pair:
+    value = pair[0].astype(np.float64)
+    tolerance = problem.tolerance(value, np.broadcast_to(pair[1], value.shape))
+    return value, np.where(np.isfinite(value) & ~np.isnan(tolerance), tolerance, np.inf)
+
+
+def _passes(hand: FloatArray, torch: FloatArray, tolerance: FloatArray) -> NDArray[np.bool_]:
+    with np.errstate(all="ignore"):
+        return over(np.abs(hand - torch), tolerance) <= 1
+
+
+def _scale(key: Key, torch: FloatArray) -> FloatArray:
+    """The largest value of the quantity in its network: what a tolerance must be smaller than to say anything."""
+    size = np.where(np.isfinite(torch), np.abs(torch), np.inf)
+    return size if key[0] == "cost" else size.max(axis=(-2, -1), keepdims=True)
