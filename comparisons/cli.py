@@ -1,0 +1,123 @@
+"""The command `handnet`: it parses, calls, and turns the result into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from comparisons import report
+from comparisons.cases import CASES, case
+from comparisons.checks import compare_batches
+from comparisons.comparison import Comparison
+from comparisons.equations import POINTS, evaluate_equations, sound
+from comparisons.twin import checked_device
+
+MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns
+    -------
+    status : 0 match, 1 mismatch, 2 bad input
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does; what was to be written is written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return MATCH
+    except OSError as problem:
+        where = f": {problem.filename}" if problem.filename else ""
+        return _bad_input(options, f"cannot write or read{where}: {problem.strerror or problem}")
+    except (ValueError, TypeError) as problem:
+        return _bad_input(options, str(problem))
+    except KeyboardInterrupt:
+        return _bad_input(options, "interrupted")
+    return status
+
+
+def _bad_input(options: argparse.Namespace, message: str) -> int:
+    print(f"handnet {options.command}: {message}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="handnet", description="Validate hand-written backpropagation against PyTorch's autograd."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    compare = commands.add_parser(
+        "compare",
+        help="the hand-written network beside autograd",
+        description="Compare the hand-written network with autograd; without a CASE, all cases and the note's equations.",
+    )
+    compare.add_argument("cases", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)}")
+    compare.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    compare.add_argument("--steps", type=int, help="training steps, instead of each case's own")
+    compare.add_argument("--learning-rate", type=float, help="instead of each case's own")
+    compare.add_argument("--device", default="cpu", help="where torch computes: cpu or cuda")
+    compare.add_argument("--elements", choices=("worst", "all"), default="worst", help="what elements.csv lists")
+    compare.set_defaults(run=_compare)
+
+    equations = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
+    equations.add_argument("--points", type=int, default=POINTS, help="random networks to evaluate them at")
+    equations.add_argument("--seed", type=int, default=0)
+    equations.set_defaults(run=_equations)
+
+    for command in (compare, equations):
+        command.add_argument("--out", default="reports", metavar="DIR", help="where the CSV files go (reports)")
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> int:
+    started = time.time()
+    checked_device(options.device)
+    results: dict[str, Comparison] = {}
+    for name in dict.fromkeys(options.cases or CASES):
+        results[name] = _run_case(name, options)
+    tables = report.joined_tables(results, options.elements == "all")
+    print(report.case_table(results))
+    for name, result in results.items():
+        if not result.passed:
+            print(f"\n{name}: {result.message()}")
+    passed, line = all(result.passed for result in results.values()), report.compare_line(results)
+    if not options.cases:
+        frame = evaluate_equations()
+        tables["equations.csv"] = frame
+        print(f"\n{report.equation_table(frame)}")
+        passed, line = passed and sound(frame), f"{line}; {report.equations_line(frame)}"
+    report.write_reports(tables, options.out, started)
+    print(f"\n{line} -> {options.out}")
+    return MATCH if passed else MISMATCH
+
+
+def _run_case(name: str, options: argparse.Namespace) -> Comparison:
+    made = case(name, dtype=options.dtype, steps=options.steps, learning_rate=options.learning_rate)
+    replay = f"handnet compare {name} --dtype {options.dtype} --steps {made.steps}"
+    if options.learning_rate is not None:
+        replay += f" --learning-rate {options.learning_rate!r}"
+    return compare_batches(
+        made.network,
+        made.training(),
+        learning_rate=made.learning_rate,
+        train_biases=made.train_biases,
+        device=options.device,
+        case=name,
+        replay=replay,
+    )
+
+
+def _equations(options: argparse.Namespace) -> int:
+    started = time.time()
+    frame = evaluate_equations(options.points, options.seed)
+    report.write_reports({"equations.csv": frame}, options.out, started)
+    print(f"{report.equation_table(frame)}\n\n{report.equations_line(frame)} -> {options.out}")
+    return MATCH if sound(frame) else MISMATCH

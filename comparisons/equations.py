@@ -1,0 +1,203 @@
+"""The note's equations, each evaluated as printed at many random points, beside autograd."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from comparisons.rounding import Rounding
+from comparisons.twin import MODULES, Twin, neutral
+from handnet.activations import FloatArray
+from handnet.note import Equation, Note, ShapeError
+
+EQUATION_COLUMNS = "equation quantity printed as_printed max_error corrected as_corrected remark".split()
+POINTS = 1000
+
+# The note's vocabulary: symbols with an index are those of its network, capitals and c those of its matrices.
+SYMBOL = re.compile(r"[A-Za-z]+(?:_\w+)?(?:\^\((?:\d)\)|\^\d)?")
+KNOWN = re.compile(
+    r"a_[01]\^\([012]\)|w_[01][012]\^\([12]\)|w_i[01]\^\(2\)|delta_[01i]\^\([12]\)|T_[01]"
+    r"|[AWD]\^\([012]\)|w\^\(2\)|delta\^\([12]\)|dC|dW\^\(2\)|dw_00\^\(2\)|df|dh|dsigma|sigma|gamma|sum_i|[chT]"
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A quantity according to autograd, in the shape that the note gives it, and the tolerance of each element."""
+
+    value: FloatArray
+    tolerance: FloatArray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a form came out: agrees, differs, shape or notation; and its largest error."""
+
+    verdict: str
+    max_error: float
+    remark: str = ""
+
+
+def evaluate_equations(points: int = POINTS, seed: int = 0) -> pd.DataFrame:
+    """Evaluate every displayed equation of the note beside autograd.
+
+    Parameters
+    ----------
+    points : how many random networks
+    seed : of their numbers
+
+    Returns
+    -------
+    frame : the columns of equations.csv, one row per equation
+
+    Examples
+    --------
+    >>> frame = evaluate_equations(points=10)
+    >>> frame[frame["as_printed"] == "shape"]["equation"].tolist()
+    ['update (2)', 'A^(0) under dC/dW^(1)']
+    """
+    if points < 1:
+        raise ValueError(f"points is {points}: expected 1 or more")
+    rng = np.random.default_rng(seed)
+    weights = (rng.standard_normal((points, 3, 2)), rng.standard_normal((points, 3, 2)))
+    inputs, targets = rng.standard_normal((points, 1, 2)), rng.uniform(0, 1, (points, 1, 2))
+    gamma = 0.5
+    truths = autograd_truths(weights, inputs, targets, gamma)
+    # The note indexes w_ij by neuron and input; W has a row per input and a column per neuron.
+    w1, w2 = ([[w[:, j, i] for j in range(3)] for i in range(2)] for w in weights)
+    note = Note([inputs[:, 0, 0], inputs[:, 0, 1]], w1, w2, [targets[:, 0, 0], targets[:, 0, 1]], gamma)
+    return pd.DataFrame([_row(equation, truths) for equation in note.equations()], columns=EQUATION_COLUMNS)
+
+
+def sound(frame: pd.DataFrame) -> bool:
+    """Return whether each equation agrees with autograd as printed or as corrected."""
+    return bool(((frame["as_printed"] == "agrees") | (frame["as_corrected"] == "agrees")).all())
+
+
+def misprints(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose printed form is wrong in number or shape."""
+    return frame[frame["as_printed"].isin(["differs", "shape"])]
+
+
+def _row(equation: Equation, truths: dict[str, Truth]) -> tuple[object, ...]:
+    truth = truths[equation.quantity]
+    printed = _outcome(equation.printed, equation.as_printed, truth)
+    corrected = ""
+    if equation.corrected is not None and equation.as_corrected is not None:
+        corrected = _outcome(equation.corrected, equation.as_corrected, truth).verdict
+    remark = "" if printed.verdict == "agrees" else "; ".join(filter(None, (printed.remark, equation.remark)))
+    return (
+        equation.name,
+        equation.quantity,
+        equation.printed,
+        printed.verdict,
+        printed.max_error,
+        equation.corrected or "",
+        corrected,
+        remark,
+    )
+
+
+def _outcome(text: str, evaluate: Callable[[], FloatArray], truth: Truth) -> Outcome:
+    try:
+        value = evaluate()
+    except ShapeError as misfit:
+        return Outcome("shape", np.nan, str(misfit))
+    true = truth.value
+    if value.shape != true.shape:
+        flipped = np.swapaxes(value, -1, -2)
+        if 1 in value.shape[-2:] and flipped.shape == true.shape:
+            outcome = _agreement(flipped, truth)
+            return Outcome("notation", outcome.max_error) if outcome.verdict == "agrees" else outcome
+        return Outcome("shape", np.nan, f"{value.shape[1:]} where the left side is {true.shape[1:]}")
+    outcome = _agreement(value, truth)
+    unknown = [symbol for symbol in SYMBOL.findall(text) if not KNOWN.fullmatch(symbol)]
+    if outcome.verdict == "agrees" and unknown:
+        return Outcome("notation", outcome.max_error, f"{' and '.join(unknown)} not defined")
+    return outcome
+
+
+def _agreement(value: FloatArray, truth: Truth) -> Outcome:
+    error = np.abs(value - truth.value)
+    return Outcome("agrees" if (error <= truth.tolerance).all() else "differs", float(error.max()))
+
+
+def autograd_truths(
+    weights: tuple[FloatArray, FloatArray], inputs: FloatArray, targets: FloatArray, gamma: float
+) -> dict[str, Truth]:
+    """Return every left-hand side of the note according to autograd.
+
+    Parameters
+    ----------
+    weights : W^(1) and W^(2), (points, 3, 2)
+    inputs, targets : (points, 1, 2)
+    gamma : the learning rate
+    """
+    activation = ("sigmoid", "sigmoid")
+    twin = Twin(weights, activation)
+    run = twin.run(inputs, targets, gamma)
+    bounds = Rounding(inputs.dtype).bounds(weights, activation, run, inputs, targets, gamma)
+
+    truths: dict[str, Truth] = {"C": _truth(run.cost, bounds.cost)}
+    for l in (1, 2):
+        a, delta = run.activations[l - 1], run.deltas[l - 1]
+        gradient, e_gradient = run.gradients[l - 1], bounds.gradients[l - 1]
+        truths[f"a^({l})"] = _column(a, bounds.activations[l - 1])
+        truths[f"delta^({l})"] = _column(delta, bounds.deltas[l - 1])
+        truths[f"dC/dW^({l})"] = _column(gradient, e_gradient)
+        for i in range(2):
+            truths[f"a_{i}^({l})"] = _truth(a[:, 0, i], bounds.activations[l - 1][:, 0, i])
+            truths[f"delta_{i}^({l})"] = _truth(delta[:, 0, i], bounds.deltas[l - 1][:, 0, i])
+            for j in range(3):
+                truths[f"dC/dw_{i}{j}^({l})"] = _truth(gradient[:, j, i], e_gradient[:, j, i])
+        slopes, e_slopes = _slopes(run.preactivations[l - 1]), bounds.slopes[l - 1]
+        truths[f"D^({l})"] = Truth(_diagonal(slopes), _diagonal(2 * e_slopes))
+    truths["A^(0)"], truths["A^(1)"] = (
+        _ones_added(a, e) for a, e in ((inputs, 0 * inputs), (run.activations[0], bounds.activations[0]))
+    )
+    truths["W^(2) after the step"] = _truth(run.updated[1], bounds.updated[1])
+    truths["w^(2)"] = _truth(twin.parameters[1][0].detach().numpy(), np.zeros_like(weights[1][:, :-1]))
+
+    # The derivation of dC/dw_00^(2) by the chain rule, C = f(g(h)).
+    truths["c"] = _column(run.activation_gradients[1], bounds.activation_gradients[1])
+    truths["dC/da_0^(2)"] = Truth(truths["c"].value[:, 0, 0], truths["c"].tolerance[:, 0, 0])
+    truths["da_0^(2)/dh"] = Truth(truths["D^(2)"].value[:, 0, 0], truths["D^(2)"].tolerance[:, 0, 0])
+    truths["h"] = _truth(run.preactivations[1][:, 0, 0], bounds.preactivations[1][:, 0, 0])
+    first_only = np.broadcast_to(np.array([[1.0, 0.0]]), inputs.shape)
+    dh = twin.local_gradient(2, run.activations[0], first_only)[:, 0, 0]
+    truths["dh/dw_00^(2)"] = _truth(dh, bounds.activations[0][:, 0, 0])
+    # With the second target met exactly, autograd's cost is the first term alone.
+    met = np.stack([targets[..., 0], run.activations[1][..., 1]], axis=-1)
+    truths["C - 1/2 (a_1^(2) - T_1)^2"] = _truth(twin.local_cost(run.activations[1], met), bounds.cost)
+    return truths
+
+
+def _truth(value: FloatArray, bound: FloatArray) -> Truth:
+    return Truth(value, 2 * bound)
+
+
+def _column(row: FloatArray, bound: FloatArray) -> Truth:
+    """What the twin has as (points, m, n), in the note's transposed shape."""
+    return _truth(np.swapaxes(row, -1, -2), np.swapaxes(bound, -1, -2))
+
+
+def _ones_added(a: FloatArray, bound: FloatArray) -> Truth:
+    edge = np.ones((len(a), 1, 1))
+    return _truth(np.concatenate([a, edge], axis=-1), np.concatenate([bound, 0 * edge], axis=-1))
+
+
+def _diagonal(row: FloatArray) -> FloatArray:
+    return row * np.eye(row.shape[-1])
+
+
+def _slopes(z: FloatArray) -> FloatArray:
+    """da/dz by autograd, (points, 1, 2)."""
+    with neutral():
+        leaf = torch.tensor(z, device="cpu", requires_grad=True)
+        MODULES["sigmoid"]()(leaf).sum().backward()
+        return np.array(leaf.grad)
