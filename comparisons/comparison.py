@@ -22,12 +22,9 @@ from handnet.files import replacing
 OK, UNDECIDED, INHERITED, WRONG = range(4)
 VERDICTS = ("ok", "undecided", "inherited", "wrong")
 
-FRAME_COLUMNS = (
-    "case step activation dtype sizes batch quantity layer elements max_abs_error max_rel_error error_over_tolerance"
-    " local_error_over_tolerance resolution worst_element hand torch tolerance verdict"
-).split()
-ELEMENT_COLUMNS = "case step quantity layer name sample row column hand torch error tolerance verdict".split()
-TRAINING_COLUMNS = "case step cost_hand cost_torch drift".split()
+FRAME_COLUMNS = ["case", "step", "activation", "dtype", "sizes", "batch", "quantity", "layer", "elements", "max_abs_error", "max_rel_error", "error_over_tolerance", "local_error_over_tolerance", "resolution", "worst_element", "hand", "torch", "tolerance", "verdict"]
+ELEMENT_COLUMNS = ["case", "step", "quantity", "layer", "name", "sample", "row", "column", "hand", "torch", "error", "tolerance", "verdict"]
+TRAINING_COLUMNS = ["case", "step", "cost_hand", "cost_torch", "drift"]
 
 # A step with more numbers than this lists only the worst of each row.
 FEW_NUMBERS = 1000
@@ -220,9 +217,7 @@ class Comparison:
         for m in self.measured:
             in_step[m.case, m.step] = in_step.get((m.case, m.step), 0) + m.hand.size
         rows = [
-            row
-            for m in self.measured
-            for row in m.element_rows(everything or in_step[m.case, m.step] <= FEW_NUMBERS)
+            row for m in self.measured for row in m.element_rows(everything or in_step[m.case, m.step] <= FEW_NUMBERS)
         ]
         whole = ("layer", "sample", "row", "column")
         return pd.DataFrame(rows, columns=ELEMENT_COLUMNS).astype(dict.fromkeys(whole, "Int64"))

@@ -15,7 +15,7 @@ from comparisons.twin import MODULES, Twin, neutral
 from handnet.activations import FloatArray
 from handnet.note import Equation, Note, ShapeError
 
-EQUATION_COLUMNS = "equation quantity printed as_printed max_error corrected as_corrected remark".split()
+EQUATION_COLUMNS = ["equation", "quantity", "printed", "as_printed", "max_error", "corrected", "as_corrected", "remark"]
 POINTS = 1000
 
 # The note's vocabulary: symbols with an index are those of its network, capitals and c those of its matrices.

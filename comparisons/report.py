@@ -58,7 +58,9 @@ def table(rows: Sequence[Sequence[str]], left: int) -> str:
     """Return the rows in columns, the first `left` of them flush left, the others flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = (
-        "  ".join(cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
@@ -82,9 +84,7 @@ def equations_line(frame: pd.DataFrame) -> str:
     """Return the result of the equations in one line."""
     wrong, notation = misprints(frame), (frame["as_printed"] == "notation").sum()
     mended = (wrong["as_corrected"] == "agrees").sum()
-    return (
-        f"note: {len(frame)} equations, {len(wrong)} misprinted ({mended} agree as corrected), {notation} with loose notation"
-    )
+    return f"note: {len(frame)} equations, {len(wrong)} misprinted ({mended} agree as corrected), {notation} with loose notation"
 
 
 def joined_tables(comparisons: Mapping[str, Comparison], everything: bool) -> dict[str, pd.DataFrame]:

@@ -116,9 +116,7 @@ class Rounding:
             below = [Ball.of(inputs)]
             z: list[Ball] = []
             slopes: list[Ball] = []
-            for w, name, twin_z, twin_a in zip(
-                weights, activation, twin.preactivations, twin.activations, strict=True
-            ):
+            for w, name, twin_z, twin_a in zip(weights, activation, twin.preactivations, twin.activations, strict=True):
                 z.append(Ball.of(twin_z, self.preactivation(below[-1], w)))
                 below.append(Ball.of(twin_a, self.activation(name, z[-1], twin_a)))
                 slopes.append(self.slope(name, below[-1], z[-1]))
@@ -150,7 +148,9 @@ class Rounding:
 
     # One equation, on numbers taken as exact.
 
-    def local_activation(self, name: str, a_below: FloatArray, w: FloatArray, z: FloatArray, a: FloatArray) -> FloatArray:
+    def local_activation(
+        self, name: str, a_below: FloatArray, w: FloatArray, z: FloatArray, a: FloatArray
+    ) -> FloatArray:
         """Bound a^(l) computed from this a^(l-1)."""
         with np.errstate(all="ignore"):
             ball = Ball.of(z, self.preactivation(Ball.of(a_below), w))
@@ -238,7 +238,9 @@ class Rounding:
         c = self._deviation(output, targets)
         terms = c.value.shape[-2] * c.value.shape[-1]
         square = self.gamma(terms + 4) * c.any**2 + c.any * c.error + c.error * c.exact
-        total = square.sum(axis=(-2, -1)) / (2 * c.value.shape[-2]) * SLACK + self.underflow(terms, c.any.max(axis=(-2, -1)))
+        total = square.sum(axis=(-2, -1)) / (2 * c.value.shape[-2]) * SLACK + self.underflow(
+            terms, c.any.max(axis=(-2, -1))
+        )
         return np.where(np.isnan(total), np.inf, total)
 
     def passed_back(self, delta: Ball, w: FloatArray) -> Ball:

@@ -119,9 +119,7 @@ class Twin:
 
     # The whole model.
 
-    def run(
-        self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool = True
-    ) -> TwinPass:
+    def run(self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool = True) -> TwinPass:
         """Return autograd's pass and torch's step of gradient descent.
 
         Parameters

@@ -215,9 +215,7 @@ class Network:
         gradients = tuple(self.gradient(below, delta) for below, delta in zip(a, deltas, strict=False))
         return Pass(a, self.cost(a[-1], targets), tuple(deltas), gradients)
 
-    def update(
-        self, gradients: Sequence[FloatArray], learning_rate: float = 0.5, train_biases: bool = True
-    ) -> Network:
+    def update(self, gradients: Sequence[FloatArray], learning_rate: float = 0.5, train_biases: bool = True) -> Network:
         """Return the network after one step of gradient descent, W - gamma dC/dW in every layer.
 
         Parameters

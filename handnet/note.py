@@ -205,9 +205,7 @@ class Note:
             "matrix notation (1), of sums",
             "a^(1)",
             "sigma([w_00^(1) a_0^(0) + w_01^(1) a_1^(0) + w_02^(1); w_10^(1) a_0^(0) + w_11^(1) a_1^(0) + w_12^(1)])",
-            lambda: sigmoid(
-                matrix([w1_00 * a0_0 + w1_01 * a0_1 + w1_02], [w1_10 * a0_0 + w1_11 * a0_1 + w1_12])
-            ),
+            lambda: sigmoid(matrix([w1_00 * a0_0 + w1_01 * a0_1 + w1_02], [w1_10 * a0_0 + w1_11 * a0_1 + w1_12])),
         )
         yield Equation(
             "matrix notation (1), as a product",
@@ -390,9 +388,7 @@ class Note:
             lambda: matrix([d2_0 * a1_0, d2_0 * a1_1, d2_0 * 1], [d2_1 * a1_0, d2_1 * a1_1, d2_1 * 1]),
         )
         delta2, A1 = matrix([d2_0], [d2_1]), matrix([a1_0, a1_1, 1])
-        yield Equation(
-            "change matrix (2), as a product", "dC/dW^(2)", "delta^(2) A^(1)", lambda: product(delta2, A1)
-        )
+        yield Equation("change matrix (2), as a product", "dC/dW^(2)", "delta^(2) A^(1)", lambda: product(delta2, A1))
         yield Equation("delta^(2) as a column", "delta^(2)", "[delta_0^(2); delta_1^(2)]", lambda: delta2)
         yield Equation("A^(1) under dC/dW^(2)", "A^(1)", "[a_0^(1), a_1^(1), 1]", lambda: A1)
 
@@ -518,9 +514,7 @@ class Note:
             lambda: matrix([d1_0 * a0_0, d1_0 * a0_1, d1_0 * 1], [d1_1 * a0_0, d1_1 * a0_1, d1_1 * 1]),
         )
         delta1, A0 = matrix([d1_0], [d1_1]), matrix([a0_0, a0_1, 1])
-        yield Equation(
-            "change matrix (1), as a product", "dC/dW^(1)", "delta^(1) A^(0)", lambda: product(delta1, A0)
-        )
+        yield Equation("change matrix (1), as a product", "dC/dW^(1)", "delta^(1) A^(0)", lambda: product(delta1, A0))
         yield Equation("delta^(1) as a column", "delta^(1)", "[delta_0^(1); delta_1^(1)]", lambda: delta1)
         yield Equation(
             "A^(0) under dC/dW^(1)",
@@ -564,12 +558,8 @@ class Note:
             lambda: w2,
             "w_2 is w^(2) everywhere else",
         )
-        yield Equation(
-            "D^(2)", "D^(2)", "[a_0^(2) (1 - a_0^(2)), 0; 0, a_1^(2) (1 - a_1^(2))]", lambda: D2
-        )
-        yield Equation(
-            "D^(1)", "D^(1)", "[a_0^(1) (1 - a_0^(1)), 0; 0, a_1^(1) (1 - a_1^(1))]", lambda: D1
-        )
+        yield Equation("D^(2)", "D^(2)", "[a_0^(2) (1 - a_0^(2)), 0; 0, a_1^(2) (1 - a_1^(2))]", lambda: D2)
+        yield Equation("D^(1)", "D^(1)", "[a_0^(1) (1 - a_0^(1)), 0; 0, a_1^(1) (1 - a_1^(1))]", lambda: D1)
         yield Equation("delta^(2) by D^(2)", "delta^(2)", "D^(2) c", lambda: product(D2, c))
         yield Equation(
             "delta^(2) by D^(2), written out",

@@ -1,0 +1,37 @@
+# Each target sets up what it needs, from a fresh clone, in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: compare test slow lint wheel clean
+
+compare: .venv/installed
+	$(BIN)/handnet compare
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+slow: .venv/installed
+	$(BIN)/python -m pytest -q -s -m slow tests
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# The built wheel, in an empty environment with numpy, pandas, torch and pytest alone, away from the sources.
+wheel:
+	rm -rf dist .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	.venv-wheel/bin/pip install --quiet -c constraints.txt pytest dist/handnet-*.whl
+	cd dist && ../.venv-wheel/bin/python -c "import handnet, comparisons.cases as c; print(c.load_digits()[0].shape)"
+	cd dist && ../.venv-wheel/bin/python -m comparisons compare note --out reports
+	rm -rf .venv-wheel
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-wheel build dist reports *.egg-info
