@@ -56,7 +56,7 @@ def compare(
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}: expected 1 or more")
-    options = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
+    options: dict[str, Any] = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
     defaults = {"train_biases": True, "device": "cpu", "rtol": None, "atol": None}
     told = "".join(f", {name}={value!r}" for name, value in options.items() if value != defaults[name])
     return compare_batches(

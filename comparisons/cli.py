@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare",
         help="the hand-written network beside autograd",
-        description="Compare the hand-written network with autograd; without a CASE, all cases and the note's equations.",
+        description="Compare the hand-written network with autograd. Without a CASE: all, and the note's equations.",
     )
     compare.add_argument("cases", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)}")
     compare.add_argument("--dtype", choices=("float64", "float32"), default="float64")

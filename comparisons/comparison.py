@@ -22,9 +22,16 @@ from handnet.files import replacing
 OK, UNDECIDED, INHERITED, WRONG = range(4)
 VERDICTS = ("ok", "undecided", "inherited", "wrong")
 
-FRAME_COLUMNS = ["case", "step", "activation", "dtype", "sizes", "batch", "quantity", "layer", "elements", "max_abs_error", "max_rel_error", "error_over_tolerance", "local_error_over_tolerance", "resolution", "worst_element", "hand", "torch", "tolerance", "verdict"]
-ELEMENT_COLUMNS = ["case", "step", "quantity", "layer", "name", "sample", "row", "column", "hand", "torch", "error", "tolerance", "verdict"]
-TRAINING_COLUMNS = ["case", "step", "cost_hand", "cost_torch", "drift"]
+FRAME_COLUMNS = (
+    *("case", "step", "activation", "dtype", "sizes", "batch", "quantity", "layer", "elements"),
+    *("max_abs_error", "max_rel_error", "error_over_tolerance", "local_error_over_tolerance", "resolution"),
+    *("worst_element", "hand", "torch", "tolerance", "verdict"),
+)
+ELEMENT_COLUMNS = (
+    *("case", "step", "quantity", "layer", "name", "sample", "row", "column"),
+    *("hand", "torch", "error", "tolerance", "verdict"),
+)
+TRAINING_COLUMNS = ("case", "step", "cost_hand", "cost_torch", "drift")
 
 # A step with more numbers than this lists only the worst of each row.
 FEW_NUMBERS = 1000
@@ -89,8 +96,9 @@ class Measured:
 
     def judged_by(self, index: tuple[int, ...]) -> tuple[float, float, str]:
         """Torch's value and tolerance that decide this element, and whose they are: "autograd" or "equation"."""
-        if self.local_ratio is not None and self.local_torch is not None and self.local_tolerance is not None:
-            if self.local_ratio[index] > 1 >= self.ratio[index]:
+        if self.local_torch is not None and self.local_tolerance is not None:
+            local = over(np.abs(self.hand[index] - self.local_torch[index]), self.local_tolerance[index])
+            if local > 1 >= self.ratio[index]:
                 return float(self.local_torch[index]), float(self.local_tolerance[index]), "equation"
         return float(self.torch[index]), float(self.tolerance[index]), "autograd"
 

@@ -47,10 +47,12 @@ def case_table(comparisons: Mapping[str, Comparison]) -> str:
 
 def equation_table(frame: pd.DataFrame) -> str:
     """Return a table of the equations that do not agree as printed."""
-    rows = [("equation", "as printed", "max error", "corrected", "remark")]
-    for row in frame[frame["as_printed"] != "agrees"].itertuples():
-        error = "" if np.isnan(row.max_error) else f"{row.max_error:.2g}"
-        rows.append((row.equation, row.as_printed, error, row.as_corrected, row.remark))
+    rows: list[tuple[str, ...]] = [("equation", "as printed", "max error", "corrected", "remark")]
+    loose = frame[frame["as_printed"] != "agrees"]
+    for name, printed, error, corrected, remark in zip(
+        *(loose[column] for column in ("equation", "as_printed", "max_error", "as_corrected", "remark")), strict=True
+    ):
+        rows.append((name, printed, "" if np.isnan(error) else f"{error:.2g}", corrected, remark))
     return table(rows, left=5)
 
 
@@ -84,7 +86,10 @@ def equations_line(frame: pd.DataFrame) -> str:
     """Return the result of the equations in one line."""
     wrong, notation = misprints(frame), (frame["as_printed"] == "notation").sum()
     mended = (wrong["as_corrected"] == "agrees").sum()
-    return f"note: {len(frame)} equations, {len(wrong)} misprinted ({mended} agree as corrected), {notation} with loose notation"
+    return (
+        f"note: {len(frame)} equations, {len(wrong)} misprinted ({mended} agree as corrected),"
+        f" {notation} with loose notation"
+    )
 
 
 def joined_tables(comparisons: Mapping[str, Comparison], everything: bool) -> dict[str, pd.DataFrame]:

@@ -135,7 +135,7 @@ class Twin:
             cost = self._cost(seen[-1], self._tensor(targets))
             for leaf in self._leaves():
                 leaf.grad = None
-            cost.sum().backward()
+            torch.autograd.backward(cost.sum())
             pairs = [(_grad(weight), _grad(bias)) for weight, bias in self.parameters]
             steps = [
                 self._step(old, gradient, learning_rate, train_biases)
@@ -348,7 +348,7 @@ def to_torch(network: Network) -> nn.Sequential:
         shapes = [w.shape for w in network.weights]
         model = build(shapes, network.activation, network.dtype)
         with torch.no_grad():
-            for linear, w in zip(model[0::2], network.weights, strict=True):
+            for linear, w in zip(list(model)[0::2], network.weights, strict=True):
                 linear.weight.copy_(torch.tensor(w[:-1].T, device="cpu"))
                 linear.bias.copy_(torch.tensor(w[-1], device="cpu"))
     return model

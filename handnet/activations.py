@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+# Of float32 or float64; NumPy's own stubs lose track of which through most operations.
+FloatArray = NDArray[Any]
 
 
 @dataclass(frozen=True)

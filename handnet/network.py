@@ -10,6 +10,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class Network:
         if len(sizes) < 2 or any(size < 1 for size in sizes):
             raise ValueError(f"sizes is {list(sizes)}: expected at least two sizes, each 1 or more")
         weights = []
-        for below, here in zip(sizes, sizes[1:], strict=False):
+        for below, here in pairwise(sizes):
             shape = (*stack, below + 1, here)
             weights.append((rng.standard_normal(shape) / np.sqrt(below + 1)).astype(dtype))
         return cls(weights, activation)
@@ -267,7 +268,7 @@ class Network:
         OSError
             If the file cannot be written.
         """
-        arrays = {f"W{l}": w for l, w in enumerate(self.weights, start=1)}
+        arrays: dict[str, Any] = {f"W{l}": w for l, w in enumerate(self.weights, start=1)}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, activation=np.array(self.activation), **arrays)
 

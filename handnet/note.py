@@ -9,6 +9,7 @@ scalar may be an array of points, so that one evaluation covers many networks.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Equation:
     remark: str = ""
 
 
-def matrix(*rows: Sequence[FloatArray | float]) -> FloatArray:
+def matrix(*rows: Sequence[Any]) -> FloatArray:
     """Return the matrix with these rows, (..., rows, columns), from scalars that may be arrays of points (...).
 
     Examples
@@ -120,10 +121,10 @@ class Note:
 
     def __init__(
         self,
-        inputs: Sequence[FloatArray | float],
-        w1: Sequence[Sequence[FloatArray | float]],
-        w2: Sequence[Sequence[FloatArray | float]],
-        targets: Sequence[FloatArray | float],
+        inputs: Sequence[Any],
+        w1: Sequence[Sequence[Any]],
+        w2: Sequence[Sequence[Any]],
+        targets: Sequence[Any],
         gamma: float = 0.5,
     ) -> None:
         self.inputs, self.w1, self.w2, self.targets, self.gamma = inputs, w1, w2, targets, gamma
@@ -291,9 +292,9 @@ class Note:
     def first_derivative(self) -> Iterator[Equation]:
         """The chain rule for dC/dw_00^(2): f, g and h, their derivatives, and their product."""
         a1_0, a1_1 = self.a1
-        a2_0, a2_1 = self.a2
+        a2_0, _ = self.a2
         (w2_00, w2_01, w2_02), _ = self.w2
-        T_0, T_1 = self.targets
+        T_0, _ = self.targets
         h = w2_00 * a1_0 + w2_01 * a1_1 + w2_02
 
         yield Equation(
