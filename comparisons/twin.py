@@ -348,7 +348,8 @@ def to_torch(network: Network) -> nn.Sequential:
         shapes = [w.shape for w in network.weights]
         model = build(shapes, network.activation, network.dtype)
         with torch.no_grad():
-            for linear, w in zip(list(model)[0::2], network.weights, strict=True):
+            linears = (module for module in model if isinstance(module, nn.Linear))
+            for linear, w in zip(linears, network.weights, strict=True):
                 linear.weight.copy_(torch.tensor(w[:-1].T, device="cpu"))
                 linear.bias.copy_(torch.tensor(w[-1], device="cpu"))
     return model

@@ -284,7 +284,7 @@ class Network:
             If it is damaged, or not such a file.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 weights = [file[f"W{l}"] for l in range(1, len(file.files))]
                 return cls(weights, [str(name) for name in file["activation"]])
         except OSError:

@@ -51,7 +51,7 @@ class Value:
         return Value(self.array / other.array)
 
     def __pow__(self, power):
-        return Value(self.array.T) if power == "T" else Value(self.array ** power.array)
+        return Value(self.array.T) if power == "T" else Value(self.array**power.array)
 
 
 def vocabulary():
@@ -190,7 +190,9 @@ PRINTED_FIRST_ROUND = [
 ]
 
 
-@pytest.mark.parametrize(("printed", "of"), [row[1:] for row in PRINTED_FIRST_ROUND], ids=[r[0] for r in PRINTED_FIRST_ROUND])
+@pytest.mark.parametrize(
+    ("printed", "of"), [row[1:] for row in PRINTED_FIRST_ROUND], ids=[r[0] for r in PRINTED_FIRST_ROUND]
+)
 def test_the_published_first_round_is_reproduced(printed, of):
     from comparisons.cases import case
 

@@ -1,0 +1,122 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from comparisons import cases
+from comparisons.cases import CASES, Case, always, case, load_digits
+from comparisons.cli import main
+from comparisons.comparison import ELEMENT_COLUMNS, FRAME_COLUMNS
+from handnet import Network
+
+
+def lines(capsys):
+    return capsys.readouterr().out.strip().splitlines()
+
+
+def test_all_cases_match_and_only_saturation_is_undecided(tmp_path, capsys):
+    assert main(["compare", "--out", str(tmp_path)]) == 0
+    assert lines(capsys)[-1].startswith("match: ")
+    names = {"comparison.csv", "elements.csv", "training.csv", "equations.csv", "run.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    frame = pd.read_csv(tmp_path / "comparison.csv")
+    assert tuple(frame.columns) == FRAME_COLUMNS
+    assert set(frame["case"]) == set(CASES)
+    assert set(frame["verdict"]) <= {"ok", "undecided"}
+    assert set(frame[frame["verdict"] == "undecided"]["case"]) <= {"saturated"}
+    assert frame["error_over_tolerance"].max() <= 1
+    assert tuple(pd.read_csv(tmp_path / "elements.csv").columns) == ELEMENT_COLUMNS
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert {"versions", "platform", "command", "start", "duration"} == set(run)
+
+
+@pytest.mark.parametrize("name", ["note", "step-by-step", "deep", "mixed", "saturated", "xor"])
+def test_float32_matches_too(tmp_path, name):
+    assert main(["compare", name, "--dtype", "float32", "--steps", "2", "--out", str(tmp_path)]) == 0
+    assert not (tmp_path / "equations.csv").exists()
+
+
+def test_options_choose_steps_rate_and_elements(tmp_path):
+    options = ["--steps", "3", "--learning-rate", "0.25", "--elements", "all", "--out", str(tmp_path)]
+    assert main(["compare", "digits", *options]) == 0
+    elements = pd.read_csv(tmp_path / "elements.csv")
+    frame = pd.read_csv(tmp_path / "comparison.csv")
+    assert frame["step"].max() == 3
+    assert len(elements) == frame["elements"].sum()
+
+
+def test_a_mismatch_exits_with_1_and_says_where(tmp_path, capsys, monkeypatch):
+    class Untransposed(Network):
+        def w(self, l):
+            return np.swapaxes(super().w(l), -1, -2)
+
+    net = Untransposed(case("note").network.weights)
+    monkeypatch.setitem(cases.CASES, "note", lambda dtype: Case(net, always([[0.35, 0.9]], [[0.25, 0.8]]), 2))
+    assert main(["compare", "note", "--out", str(tmp_path)]) == 1
+    out = lines(capsys)
+    assert any("delta^(1) is wrong at step 1" in line for line in out)
+    assert any("replay: handnet compare note --dtype float64 --steps 2" in line for line in out)
+    assert out[-1].startswith("MISMATCH in note")
+    assert set(pd.read_csv(tmp_path / "comparison.csv")["verdict"]) == {"ok", "wrong", "inherited"}
+
+
+BAD = {
+    "case": (["compare", "nose"], "'nose' is unknown: expected one of note"),
+    "steps": (["compare", "note", "--steps", "0"], "steps is 0: expected 1 or more"),
+    "rate": (["compare", "note", "--learning-rate", "nan"], "learning_rate is nan"),
+    "device": (["compare", "note", "--device", "abacus"], "'abacus': expected 'cpu' or 'cuda'"),
+    "points": (["equations", "--points", "0"], "points is 0: expected 1 or more"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_exit_2(tmp_path, capsys, arguments, message):
+    assert main([*arguments, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    assert main(["compare", "note", "--out", str(blocked)]) == 2
+    error = capsys.readouterr().err
+    assert "cannot write" in error
+    assert error.count("\n") == 1
+    assert blocked.read_text() == "mine"
+
+
+def test_a_full_disk_leaves_the_old_reports(tmp_path):
+    """The limit on a file's size fails a write as a full disk does."""
+    assert main(["compare", "note", "--out", str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    code = (
+        "import resource, sys; from comparisons.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        f"sys.exit(main(['compare', 'digits', '--steps', '2', '--out', {str(tmp_path)!r}]))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "cannot write" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_equations_command_reports_the_misprints(tmp_path, capsys):
+    assert main(["equations", "--points", "50", "--out", str(tmp_path)]) == 0
+    assert "6 misprinted (6 agree as corrected)" in lines(capsys)[-1]
+    frame = pd.read_csv(tmp_path / "equations.csv")
+    assert list(frame.columns[:5]) == ["equation", "quantity", "printed", "as_printed", "max_error"]
+
+
+def test_the_digits_are_the_whole_set():
+    inputs, targets = load_digits()
+    assert inputs.shape == (1797, 64)
+    assert inputs.max() == 1
+    assert (targets.sum(axis=1) == 1).all()
+    assert targets.sum(axis=0).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

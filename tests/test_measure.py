@@ -1,0 +1,210 @@
+import errno
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from comparisons import Comparison, MismatchError, compare
+from comparisons.checks import hand_quantities
+from comparisons.comparison import write_csv
+from comparisons.measure import Problem, measure
+from handnet import Network
+
+SIZES = (3, 5, 4, 2)
+ACTIVATION = ("tanh", "sigmoid", "sigmoid")
+
+
+@pytest.fixture
+def net(rng):
+    return Network.random(SIZES, rng=rng, activation=ACTIVATION)
+
+
+@pytest.fixture
+def samples(rng):
+    return rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
+
+
+def planted(method, layer):
+    """Return a Network class with one equation of one layer a little wrong."""
+
+    class Faulty(Network):
+        pass
+
+    def fault(self, *args):
+        value = getattr(Network, method)(self, *args)
+        return value * (1 + 1e-9) if layer is None or args[0] == layer else value
+
+    setattr(Faulty, method, fault)
+    return Faulty
+
+
+def planted_gradient(layer):
+    class Faulty(Network):
+        def gradient(self, a_below, delta):
+            value = super().gradient(a_below, delta)
+            return value * (1 + 1e-9) if value.shape == self.weights[layer - 1].shape else value
+
+    return Faulty
+
+
+FAULTS = {
+    **{("activation", l): planted("activated", l) for l in (1, 2, 3)},
+    ("cost", None): planted("cost", None),
+    ("delta", 3): planted("output_delta", None),
+    **{("delta", l): planted("hidden_delta", l) for l in (1, 2)},
+    **{("gradient", l): planted_gradient(l) for l in (1, 2, 3)},
+    **{("weight", l): planted("updated", l) for l in (1, 2, 3)},
+}
+FEEDS = {"activation": {"activation", "cost", "delta", "gradient", "weight"}, "cost": set()}
+FEEDS |= {"delta": {"delta", "gradient", "weight"}, "gradient": {"weight"}, "weight": set()}
+
+
+@pytest.mark.parametrize("key", FAULTS, ids=lambda key: f"{key[0]}-{key[1]}")
+def test_a_planted_fault_is_wrong_and_what_follows_inherits(net, samples, key):
+    comparison = compare(FAULTS[key](net.weights, net.activation), *samples)
+    verdicts = {m.key: m.verdict for m in comparison.measured}
+    assert not comparison.passed
+    assert [k for k, v in verdicts.items() if v == "wrong"] == [key]
+    inherited = {k[0] for k, v in verdicts.items() if v == "inherited"}
+    assert inherited <= FEEDS[key[0]]
+    if key in (("activation", 1), ("delta", 3), ("gradient", 2)):
+        assert inherited == FEEDS[key[0]]
+    with pytest.raises(MismatchError, match="is wrong at step 1"):
+        comparison.assert_close()
+
+
+def test_the_message_names_element_values_tolerance_and_replay(net, samples):
+    comparison = compare(FAULTS["delta", 2](net.weights, net.activation), *samples, steps=2)
+    message = comparison.message()
+    worst = next(m for m in comparison.measured if m.verdict == "wrong")
+    assert "delta^(2) is wrong at step 1" in message
+    assert f"delta_{worst.worst[1]}^(2) [sample {worst.worst[0]}] is {worst.hand[worst.worst]!r}".replace(
+        "np.float64(", ""
+    ) in message.replace(")", ")")
+    assert "exceeds the tolerance" in message
+    assert "replay: compare(network, inputs, targets, learning_rate=0.5, steps=2)" in message
+
+
+TIGHT = {
+    "2-2-2 float64": ([2, 2, 2], np.float64, 1e-12, 1),
+    "1024-1024-10 float64": ([1024, 1024, 10], np.float64, 1e-10, 8),
+    "1024-1024-10 float32": ([1024, 1024, 10], np.float32, 1e-3, 8),
+}
+
+
+@pytest.mark.parametrize(("sizes", "dtype", "change", "batch"), TIGHT.values(), ids=TIGHT)
+@pytest.mark.parametrize("quantity", ["gradient", "delta"])
+def test_the_tolerance_is_tight(rng, sizes, dtype, change, batch, quantity):
+    net = Network.random(sizes, rng=rng, dtype=dtype)
+    x = rng.uniform(-1, 1, (batch, sizes[0])).astype(dtype)
+    t = rng.uniform(0, 1, (batch, sizes[-1])).astype(dtype)
+    problem = Problem(net.weights, net.activation, x, t)
+    given, _ = hand_quantities(net, problem)
+    for key in [k for k in given if k[0] == quantity]:
+        # Changing every element at once tries each: an element's verdict depends on its own error alone.
+        changed = {**given, key: (given[key].astype(np.float64) * (1 + change)).astype(dtype)}
+        measured, _ = measure(problem, changed)
+        verdicts = next(m for m in measured if m.key == key).verdicts
+        large = np.abs(given[key]) >= np.median(np.abs(given[key]))
+        assert (verdicts[large] == 3).all()
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_never_match(net, samples, poison):
+    problem = Problem(net.weights, net.activation, *samples)
+    given, _ = hand_quantities(net, problem)
+    for key, value in given.items():
+        bad = np.array(value)
+        bad.flat[0] = poison
+        measured, _ = measure(problem, {**given, key: bad})
+        assert next(m for m in measured if m.key == key).verdict == "wrong"
+
+
+def test_where_upstream_was_not_given_a_failure_is_wrong(net, samples):
+    problem = Problem(net.weights, net.activation, *samples)
+    given, _ = hand_quantities(net, problem)
+    only = {("gradient", l): given["gradient", l] * (1 + 1e-9) for l in (1, 2, 3)}
+    measured, _ = measure(problem, only)
+    assert [m.verdict for m in measured] == ["wrong"] * 3
+    assert all(m.local_ratio is None for m in measured)
+
+
+def test_a_comparison_of_nothing_fails():
+    comparison = Comparison((), (2, 2), ("sigmoid",), "float64", 1)
+    assert not comparison.passed
+    with pytest.raises(MismatchError, match="nothing was compared"):
+        comparison.assert_close()
+
+
+def test_what_overflows_is_undecided_and_not_ok(rng):
+    net = Network.random([3, 4, 2], rng=rng, activation="identity", dtype=np.float32)
+    huge = Network([w * np.float32(1e30) for w in net.weights], "identity")
+    comparison = compare(huge, np.full((2, 3), 1e10, np.float32), np.zeros((2, 2), np.float32))
+    assert {m.verdict for m in comparison.measured} == {"undecided"}
+    with pytest.raises(MismatchError, match="nothing was decided"):
+        comparison.assert_close()
+
+
+def test_a_users_tolerance_replaces_the_derived_one(net, samples):
+    faulty = FAULTS["delta", 2](net.weights, net.activation)
+    assert compare(faulty, *samples, rtol=1e-6, atol=1e-12).passed
+    assert not compare(faulty, *samples, rtol=1e-11).passed
+
+
+def test_relu_at_its_kink_and_exact_zeros_are_judged_rightly(rng):
+    """A zero sample with zero biases is z = 0 exactly: both sides take the slope as 0, and that is checked."""
+    weights = [rng.standard_normal((4, 5)), rng.standard_normal((6, 2))]
+    weights[0][-1] = 0
+    net = Network(weights, ["relu", "sigmoid"])
+    x = np.vstack([np.zeros(3), rng.standard_normal(3)])
+    assert compare(net, x, np.ones((2, 2)) / 2).passed
+
+    class OtherSlope(Network):
+        def slope(self, l, a):
+            return (a >= 0).astype(a.dtype) if l == 1 else super().slope(l, a)
+
+    comparison = compare(OtherSlope(weights, ["relu", "sigmoid"]), x, np.ones((2, 2)) / 2)
+    assert [m.key for m in comparison.measured if m.verdict == "wrong"] == [("delta", 1)]
+
+
+def test_drift_of_free_trainings_is_reported(net, samples):
+    training = compare(net, *samples, steps=20).training
+    assert training["step"].tolist() == list(range(1, 21))
+    assert (training["drift"] < 1e-13).all()
+    assert training["cost_hand"].iloc[-1] < training["cost_hand"].iloc[0]
+
+
+def test_csv_files_read_back_exactly(tmp_path, net, samples):
+    comparison = compare(net, *samples)
+    comparison.to_csv(tmp_path)
+    frame = pd.read_csv(tmp_path / "comparison.csv", dtype={"layer": "Int64"}, float_precision="round_trip")
+    assert (frame["hand"] == comparison.frame["hand"]).all()
+    assert list(frame.columns) == list(comparison.frame.columns)
+    elements = pd.read_csv(tmp_path / "elements.csv", float_precision="round_trip")
+    assert len(elements) == comparison.numbers
+    gradient = elements[elements["name"] == "dC/dw_03^(1)"]
+    assert gradient["hand"].item() == comparison.measured[-4].hand[3, 0]
+
+
+def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch, net, samples):
+    comparison = compare(net, *samples)
+    comparison.to_csv(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    to_csv = pd.DataFrame.to_csv
+
+    def full_disk(self, path, **options):
+        if "training" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return to_csv(self, path, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_csv({**compare(net, *samples, steps=2).tables()}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"learning_rate": np.nan}, {"rtol": -1.0}, {"atol": np.inf}])
+def test_bad_options_are_one_line(net, samples, bad):
+    (name,) = bad
+    with pytest.raises(ValueError, match=f"{name} is .*: expected"):
+        compare(net, *samples, **bad)
