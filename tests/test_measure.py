@@ -77,10 +77,10 @@ def test_the_message_names_element_values_tolerance_and_replay(net, samples):
     comparison = compare(FAULTS["delta", 2](net.weights, net.activation), *samples, steps=2)
     message = comparison.message()
     worst = next(m for m in comparison.measured if m.verdict == "wrong")
+    sample, node = worst.worst
+    assert f"delta_{node}^(2) [sample {sample}] is {float(worst.hand[sample, node])!r}" in message
+    assert f"says {float(worst.torch[sample, node])!r}" in message
     assert "delta^(2) is wrong at step 1" in message
-    assert f"delta_{worst.worst[1]}^(2) [sample {worst.worst[0]}] is {worst.hand[worst.worst]!r}".replace(
-        "np.float64(", ""
-    ) in message.replace(")", ")")
     assert "exceeds the tolerance" in message
     assert "replay: compare(network, inputs, targets, learning_rate=0.5, steps=2)" in message
 
@@ -177,13 +177,14 @@ def test_drift_of_free_trainings_is_reported(net, samples):
 def test_csv_files_read_back_exactly(tmp_path, net, samples):
     comparison = compare(net, *samples)
     comparison.to_csv(tmp_path)
-    frame = pd.read_csv(tmp_path / "comparison.csv", dtype={"layer": "Int64"}, float_precision="round_trip")
-    assert (frame["hand"] == comparison.frame["hand"]).all()
+    frame = pd.read_csv(tmp_path / "comparison.csv", dtype={"hand": str, "layer": "Int64"})
+    assert frame["hand"].map(float).tolist() == comparison.frame["hand"].tolist()
+    assert frame["layer"].equals(comparison.frame["layer"])
     assert list(frame.columns) == list(comparison.frame.columns)
-    elements = pd.read_csv(tmp_path / "elements.csv", float_precision="round_trip")
+    elements = pd.read_csv(tmp_path / "elements.csv", dtype={"hand": str})
     assert len(elements) == comparison.numbers
     gradient = elements[elements["name"] == "dC/dw_03^(1)"]
-    assert gradient["hand"].item() == comparison.measured[-4].hand[3, 0]
+    assert float(gradient["hand"].item()) == comparison.measured[-4].hand[3, 0]
 
 
 def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch, net, samples):

@@ -1,5 +1,7 @@
 """The tolerance is true: right evaluations stay inside it, over very many random networks."""
 
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ def random_problem(rng, work):
     layers = rng.integers(1, 7)
     sizes = np.exp(rng.uniform(0, np.log(300.99), layers + 1)).astype(int)
     batch = int(np.exp(rng.uniform(0, np.log(1000.99))))
-    cost = batch * (sizes[:-1] * sizes[1:]).sum() + sum(m * n for m, n in zip(sizes, sizes[1:], strict=False))
+    cost = batch * (sizes[:-1] * sizes[1:]).sum() + sum(m * n for m, n in pairwise(sizes))
     stack = int(np.clip(work // cost, 1, 400))
     dtype = rng.choice([np.float32, np.float64])
     scale = rng.choice(SCALES)
@@ -28,11 +30,12 @@ def random_problem(rng, work):
     data = rng.choice(["random", "same sign", "constant"])
 
     def draw(shape):
+        if data == "constant":
+            return np.ones(shape)
         values = rng.standard_normal(shape)
-        values = np.abs(values) if data == "same sign" else np.ones(shape) if data == "constant" else values
-        return values
+        return np.abs(values) if data == "same sign" else values
 
-    weights = [(scale * draw((stack, m + 1, n))).astype(dtype) for m, n in zip(sizes, sizes[1:], strict=False)]
+    weights = [(scale * draw((stack, m + 1, n))).astype(dtype) for m, n in pairwise(sizes)]
     inputs, targets = draw((stack, batch, sizes[0])).astype(dtype), draw((stack, batch, sizes[-1])).astype(dtype)
     regime = {"dtype": np.dtype(dtype).name, "scale": scale, "data": data, "layers": layers}
     return Problem(tuple(weights), activation, inputs, targets), regime
