@@ -186,7 +186,8 @@ class Rounding:
 
     def _local_slope(self, name: str, a: FloatArray) -> Ball:
         # The implementation may have taken the slope before it rounded a: near saturation that is all of 1 - a.
-        rounded = self.gamma(8) * np.abs(a.astype(np.float64)) if name in ("sigmoid", "tanh") else 0.0
+        curved = name in ("sigmoid", "tanh")
+        rounded = self.gamma(8) * np.abs(a.astype(np.float64)) + 8 * self.tiny if curved else 0.0
         return self.slope(name, Ball.of(a, rounded), None)
 
     # The equations. Each bounds what it adds and what it inherits.
@@ -209,8 +210,8 @@ class Rounding:
         else:
             # The same with +-2; sech^2 z = 4 exp(-2|z|) / (1 + exp(-2|z|))^2.
             spread = np.fmin(z.error * 4 * e**2 / (1 + e**2) ** 2 * np.exp(4 * z.error), 2.0)
-        magnitude = size + 2 * spread
-        return spread + self.gamma(9) * magnitude + self.underflow(4, magnitude)
+        # Not `underflow`: an exponential may vanish wholly in one evaluation and be subnormal in another.
+        return spread + self.gamma(9) * (size + 2 * spread) + 8 * self.tiny
 
     def slope(self, name: str, a: Ball, z: Ball | None) -> Ball:
         """sigma' in terms of a, as a ball; for relu near its kink, where both 0 and 1 are right, the whole of 1."""
@@ -284,7 +285,8 @@ class Rounding:
     def times(self, p: Ball, q: Ball) -> FloatArray:
         """Bound the product p q entry by entry, with room for the factors to be grouped otherwise."""
         magnitude = p.any * q.any
-        error = self.gamma(3) * magnitude + p.any * q.error + p.error * q.exact + self.underflow(3, magnitude)
+        error = self.gamma(3) * magnitude + p.any * q.error + p.error * q.exact
+        error = error + self.underflow(3, np.sign(p.any) * np.sign(q.any))
         return np.where(np.isnan(error), np.inf, error * SLACK)
 
     def _deviation(self, output: Ball, targets: FloatArray) -> Ball:

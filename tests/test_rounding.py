@@ -138,3 +138,13 @@ def test_a_bound_grows_with_what_it_inherits_and_what_it_adds():
     assert rounding.gamma(4) > 4 * rounding.unit
     assert rounding.gamma(2**53) == np.inf
     assert rounding.gamma(3) < Rounding(np.dtype(np.float32)).gamma(3)
+
+
+def test_a_sigmoid_that_vanishes_on_one_side_and_is_subnormal_on_the_other_is_right():
+    net = Network([np.array([[-720.0, 1.0], [0.5, -1.0]])])
+    problem = Problem(net.weights, net.activation, np.ones((1, 1)), np.zeros((1, 2)))
+    given, _ = hand_quantities(net, problem)
+    assert 0 < given["activation", 1][0, 0] < np.finfo(np.float64).tiny
+    measured, twin = measure(problem, given)
+    assert twin.activations[0][0, 0] == 0
+    assert {m.verdict for m in measured} == {"ok"}
