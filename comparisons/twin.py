@@ -199,14 +199,14 @@ class Twin:
         with neutral():
             here = self._tensor(a).requires_grad_()
             above = self._through(l + 1, here)
-            (passed,) = torch.autograd.grad(above, here, self._tensor(delta_above))
+            (passed,) = _pulled_back(self._tensor(delta_above), above, [here])
             return self._array(SLOPE_KERNELS[self.activation[l - 1]](passed, here.detach()))
 
     def local_gradient(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
         """Return dC/dW^(l) from this a^(l-1) and delta^(l)."""
         with neutral():
             z = self._through(l, self._tensor(a_below))
-            return self._joined(*torch.autograd.grad(z, self.parameters[l - 1], self._tensor(delta)))
+            return self._joined(*_pulled_back(self._tensor(delta), z, self.parameters[l - 1]))
 
     def local_updated(
         self, l: int, gradient: FloatArray, learning_rate: float, train_biases: bool = True
@@ -403,6 +403,14 @@ def _joined_linear(linear: nn.Linear) -> FloatArray:
     weight = linear.weight.detach().cpu().numpy().T
     bias = np.zeros(weight.shape[1], weight.dtype) if linear.bias is None else linear.bias.detach().cpu().numpy()
     return np.vstack([weight, bias])
+
+
+def _pulled_back(gradient: Tensor, output: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Take a gradient at `output` back to the leaves.
+
+    By way of a scalar whose gradient at `output` is just that: `grad_outputs` imports sympy, half a second.
+    """
+    return torch.autograd.grad((output * gradient).sum(), leaves)
 
 
 def _grad(tensor: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Writing a file so that a failure leaves what stood there before untouched."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         If the folder does not exist or cannot be written, or the disk is full.
     """
+    import tempfile  # here, since `import handnet` should cost little more than `import numpy`
+
     target = Path(path)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)

@@ -7,7 +7,6 @@ Every array may carry leading axes, written "..." below: a stack of networks eva
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -283,13 +282,15 @@ class Network:
         ValueError
             If it is damaged, or not such a file.
         """
+        from zipfile import BadZipFile  # here, since `import handnet` should cost little more than `import numpy`
+
         try:
             with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 weights = [file[f"W{l}"] for l in range(1, len(file.files))]
                 return cls(weights, [str(name) for name in file["activation"]])
         except OSError:
             raise
-        except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as problem:
+        except (ValueError, TypeError, KeyError, EOFError, AttributeError, BadZipFile) as problem:
             raise ValueError(f"{path} is not a network saved by Network.save: {problem}") from None
 
 

@@ -1,5 +1,7 @@
 """Gradient descent on a Network, in minibatches."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np
