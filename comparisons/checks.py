@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from comparisons.comparison import Comparison, Measured
-from comparisons.measure import Problem, measure
+from comparisons.comparison import Comparison, Measured, distance
+from comparisons.measure import Problem, measure, shaped
 from comparisons.twin import Quantities, Twin, checked_device, in_order
 from handnet import Network
 from handnet.activations import FloatArray
@@ -88,14 +88,19 @@ def compare_batches(
     train_biases = options.get("train_biases", True)
     measured: list[Measured] = []
     training: list[tuple[Any, ...]] = []
+    remarks: list[str] = []
     batch = 0
     free: tuple[FloatArray, ...] | None = None
     for step, (inputs, targets) in enumerate(batches, start=1):
         problem = _problem(network, inputs, targets, learning_rate, options)
         batch = max(batch, problem.inputs.shape[-2])
         given, updated = hand_quantities(network, problem)
+        given, misshapen = shaped(problem, given)
         rows, twin = measure(problem, given, case=case, step=step)
         measured += rows
+        if updated is None:
+            remarks += misshapen
+            break
         # Torch's own training goes on from its own weights; both started from the same.
         alone = twin
         if free is not None:
@@ -104,7 +109,7 @@ def compare_batches(
         free = alone.updated
         network = updated
         pairs = zip(network.weights, free, strict=True)
-        drift = max(float(np.abs(np.subtract(hand, torch, dtype=np.float64)).max()) for hand, torch in pairs)
+        drift = max(float(distance(hand.astype(np.float64), torch).max()) for hand, torch in pairs)
         training.append((case, step, float(given["cost", None].mean()), float(alone.cost.mean()), drift))
     return Comparison(
         tuple(measured),
@@ -114,32 +119,51 @@ def compare_batches(
         batch=batch,
         training_rows=tuple(training),
         replay=replay,
+        remarks=tuple(remarks),
     )
 
 
-def hand_quantities(network: Network, problem: Problem) -> tuple[Quantities, Network]:
-    """Return everything that one pass and one step of the network compute, and the network after it."""
+def hand_quantities(network: Network, problem: Problem) -> tuple[Quantities, Network | None]:
+    """Return everything that one pass and one step of the network compute, and the network after it.
+
+    A gradient that has not the shape of its weights allows no step: then there is no network after it. The network
+    gets copies, so that what it does to its arguments reaches neither the twin nor the caller.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        result = network.backprop(problem.inputs, problem.targets)
-        updated = network.update(result.gradients, problem.learning_rate, problem.train_biases)
-    given = in_order(result.activations[1:], result.cost, result.deltas, result.gradients, updated.weights)
+        result = network.backprop(problem.inputs.copy(), problem.targets.copy())
+        keys = [("gradient", l) for l in range(1, len(result.gradients) + 1)]
+        fit = all(np.shape(g) == problem.shape(key) for key, g in zip(keys, result.gradients, strict=True))
+        gradients = tuple(np.copy(g) for g in result.gradients)
+        updated = network.update(gradients, problem.learning_rate, problem.train_biases) if fit else None
+    given = in_order(
+        result.activations[1:], result.cost, result.deltas, result.gradients, updated.weights if updated else ()
+    )
     return given, updated
 
 
 def _problem(
     network: Network, inputs: ArrayLike, targets: ArrayLike, learning_rate: float, options: dict[str, Any]
 ) -> Problem:
+    if not isinstance(network, Network):
+        raise TypeError(f"network is a {type(network).__name__}: expected a handnet.Network; from_torch makes one")
     x = network.checked("inputs", inputs, network.sizes[0])
     t = network.checked("targets", targets, network.sizes[-1])
     if t.shape[-2] != x.shape[-2]:
         raise ValueError(f"targets has {t.shape[-2]} samples, but inputs has {x.shape[-2]}")
-    stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
+    try:
+        stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
+    except ValueError:
+        raise ValueError(
+            f"leading axes do not broadcast: inputs {x.shape[:-2]}, targets {t.shape[:-2]}, network {network.stack}"
+        ) from None
+    if abs(learning_rate) > np.finfo(network.dtype).max:
+        raise ValueError(f"learning_rate is {learning_rate}: expected a number within {network.dtype}")
     weights = tuple(np.broadcast_to(w, (*stack, *w.shape[-2:])) for w in network.weights)
-    return Problem(weights, network.activation, x, t, learning_rate, **options)
+    return Problem(weights, network.activation, x.copy(), t.copy(), float(learning_rate), **options)
 
 
 def _check_options(learning_rate: float, **options: Any) -> None:
-    if not np.isfinite(learning_rate):
+    if not isinstance(learning_rate, (int, float, np.number)) or not np.isfinite(learning_rate):
         raise ValueError(f"learning_rate is {learning_rate}: expected a finite number")
     for name in ("rtol", "atol"):
         value = options.get(name)

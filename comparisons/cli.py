@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from comparisons import report
 from comparisons.cases import CASES, case
@@ -27,20 +28,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone, as `| head` does; what was to be written is written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return MATCH
+        # What is to be written is written before anything is shown, whatever becomes of the reader.
+        status, text = options.run(options)
     except OSError as problem:
-        where = f": {problem.filename}" if problem.filename else ""
+        where = f" {problem.filename}" if problem.filename else ""
         return _bad_input(options, f"cannot write or read{where}: {problem.strerror or problem}")
-    except (ValueError, TypeError) as problem:
-        return _bad_input(options, str(problem))
+    except (ValueError, TypeError, MemoryError) as problem:
+        return _bad_input(options, str(problem) or "out of memory")
     except KeyboardInterrupt:
         return _bad_input(options, "interrupted")
-    return status
+    try:
+        print(text, flush=True)
+    except OSError:
+        # The reader has gone, as `| head` does, or there is no room for the text.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(status)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
 
 
 def _bad_input(options: argparse.Namespace, message: str) -> int:
@@ -49,9 +56,7 @@ def _bad_input(options: argparse.Namespace, message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="handnet", description="Validate hand-written backpropagation against PyTorch's autograd."
-    )
+    parser = _Parser(prog="handnet", description="Validate hand-written backpropagation against PyTorch's autograd.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     compare = commands.add_parser(
@@ -69,34 +74,43 @@ def _parser() -> argparse.ArgumentParser:
 
     equations = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
     equations.add_argument("--points", type=int, default=POINTS, help="random networks to evaluate them at")
-    equations.add_argument("--seed", type=int, default=0)
+    equations.add_argument("--seed", type=_natural, default=0)
     equations.set_defaults(run=_equations)
 
     for command in (compare, equations):
-        command.add_argument("--out", default="reports", metavar="DIR", help="where the CSV files go (reports)")
+        command.add_argument(
+            "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
+        )
     return parser
 
 
-def _compare(options: argparse.Namespace) -> int:
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the folder has no name")
+    return text
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 or more")
+    return int(text)
+
+
+def _compare(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     checked_device(options.device)
-    results: dict[str, Comparison] = {}
-    for name in dict.fromkeys(options.cases or CASES):
-        results[name] = _run_case(name, options)
+    results = {name: _run_case(name, options) for name in dict.fromkeys(options.cases or CASES)}
     tables = report.joined_tables(results, options.elements == "all")
-    print(report.case_table(results))
-    for name, result in results.items():
-        if not result.passed:
-            print(f"\n{name}: {result.message()}")
+    parts = [report.case_table(results)]
+    parts += [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
     passed, line = all(result.passed for result in results.values()), report.compare_line(results)
     if not options.cases:
         frame = evaluate_equations()
         tables["equations.csv"] = frame
-        print(f"\n{report.equation_table(frame)}")
+        parts.append(report.equation_table(frame))
         passed, line = passed and sound(frame), f"{line}; {report.equations_line(frame)}"
     report.write_reports(tables, options.out, started)
-    print(f"\n{line} -> {options.out}")
-    return MATCH if passed else MISMATCH
+    return MATCH if passed else MISMATCH, "\n\n".join([*parts, f"{line} -> {options.out}"])
 
 
 def _run_case(name: str, options: argparse.Namespace) -> Comparison:
@@ -115,9 +129,9 @@ def _run_case(name: str, options: argparse.Namespace) -> Comparison:
     )
 
 
-def _equations(options: argparse.Namespace) -> int:
+def _equations(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     frame = evaluate_equations(options.points, options.seed)
     report.write_reports({"equations.csv": frame}, options.out, started)
-    print(f"{report.equation_table(frame)}\n\n{report.equations_line(frame)} -> {options.out}")
-    return MATCH if sound(frame) else MISMATCH
+    text = f"{report.equation_table(frame)}\n\n{report.equations_line(frame)} -> {options.out}"
+    return MATCH if sound(frame) else MISMATCH, text

@@ -78,33 +78,37 @@ class Measured:
     @cached_property
     def ratio(self) -> FloatArray:
         """Error / tolerance of each element, with the whole model."""
-        return over(np.abs(self.hand - self.torch), self.tolerance)
+        return over(distance(self.hand, self.torch), self.tolerance)
 
     @cached_property
     def local_ratio(self) -> FloatArray | None:
         """Error / tolerance of each element, with the one equation."""
         if self.local_torch is None or self.local_tolerance is None:
             return None
-        return over(np.abs(self.hand - self.local_torch), self.local_tolerance)
+        return over(distance(self.hand, self.local_torch), self.local_tolerance)
+
+    @property
+    def _graver_ratio(self) -> FloatArray:
+        return self.ratio if self.local_ratio is None else np.maximum(self.ratio, self.local_ratio)
 
     @cached_property
     def worst(self) -> tuple[int, ...]:
         """The index of the worst element: of the gravest verdict, the one with the greatest error / tolerance."""
-        ratio = self.ratio if self.local_ratio is None else np.maximum(self.ratio, self.local_ratio)
+        ratio = self._graver_ratio
         gravest = self.verdicts == self.verdicts.max()
         return tuple(int(i) for i in np.unravel_index(int(np.where(gravest, ratio, -1.0).argmax()), ratio.shape))
 
     def judged_by(self, index: tuple[int, ...]) -> tuple[float, float, str]:
         """Torch's value and tolerance that decide this element, and whose they are: "autograd" or "equation"."""
         if self.local_torch is not None and self.local_tolerance is not None:
-            local = over(np.abs(self.hand[index] - self.local_torch[index]), self.local_tolerance[index])
+            local = over(distance(self.hand[index], self.local_torch[index]), self.local_tolerance[index])
             if local > 1 >= self.ratio[index]:
                 return float(self.local_torch[index]), float(self.local_tolerance[index]), "equation"
         return float(self.torch[index]), float(self.tolerance[index]), "autograd"
 
     def row(self) -> dict[str, Any]:
         """The row of comparison.csv, without what is the same for the whole comparison."""
-        error = np.abs(self.hand - self.torch)
+        error = distance(self.hand, self.torch)
         torch, tolerance, _ = self.judged_by(self.worst)
         return {
             "case": self.case,
@@ -147,7 +151,7 @@ class Measured:
             }
 
     def _listed(self) -> list[int]:
-        worst = np.argsort(-self.ratio, axis=None, kind="stable")[:WORST_LISTED]
+        worst = np.argsort(-self._graver_ratio, axis=None, kind="stable")[:WORST_LISTED]
         return sorted({*map(int, worst), *map(int, np.flatnonzero(self.verdicts))})
 
 
@@ -185,8 +189,7 @@ class Comparison:
     @property
     def passed(self) -> bool:
         """True if nothing is wrong or inherited, and something was decided."""
-        verdicts = {m.verdict for m in self.measured}
-        return "ok" in verdicts and not verdicts & {"wrong", "inherited"}
+        return self.count("ok") > 0 and not self.count("wrong") and not self.count("inherited")
 
     @property
     def numbers(self) -> int:
@@ -254,7 +257,8 @@ class Comparison:
     def message(self) -> str:
         """Say in one paragraph what did not match, or that everything did."""
         if self.passed:
-            return f"{self.numbers} numbers match autograd"
+            undecided = self.count("undecided")
+            return f"{self.count('ok')} numbers match autograd" + (f", {undecided} undecided" if undecided else "")
         if not self.measured:
             return "nothing was compared: expected at least one quantity"
         first = next((m for grade in (WRONG, INHERITED) for m in self.measured if m.verdicts.max() == grade), None)
@@ -264,12 +268,12 @@ class Comparison:
         hand = float(first.hand[first.worst])
         name = element_name(first.key, first.worst, first.hand.shape)
         judge = "autograd" if whose == "autograd" else "torch, on the same upstream values,"
-        replay = f"\nreplay: {self.replay}" if self.replay else ""
+        more = "".join(f"\n{remark}" for remark in self.remarks) + (f"\nreplay: {self.replay}" if self.replay else "")
         return (
             f"{quantity_name(first.key)} is {first.verdict} at step {first.step}"
             f" ({int((first.verdicts == first.verdicts.max()).sum())} of {first.hand.size} numbers):"
             f" {name} is {hand!r}, {judge} says {torch!r};"
-            f" the error {abs(hand - torch):.3g} exceeds the tolerance {tolerance:.3g}{replay}"
+            f" the error {abs(hand - torch):.3g} exceeds the tolerance {tolerance:.3g}{more}"
         )
 
     def __str__(self) -> str:
@@ -285,8 +289,14 @@ class Comparison:
                 f"{quantity:<11} {'' if layer is None else layer!s:>5} {sum(m.hand.size for m in group):>8}"
                 f" {ratio:>16.3g} {local:>6.2g} {max(m.resolution for m in group):>11.1e}  {verdict}"
             )
-        lines += [self.message(), *self.remarks]
+        lines += [self.message(), *(self.remarks if self.passed else ())]
         return "\n".join(lines)
+
+
+def distance(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return |left - right|; NaN where both are infinite."""
+    with np.errstate(all="ignore"):
+        return np.abs(left - right)
 
 
 def over(error: FloatArray, tolerance: FloatArray) -> FloatArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.comparison import INHERITED, OK, UNDECIDED, WRONG, Measured, over
+from comparisons.comparison import INHERITED, OK, UNDECIDED, WRONG, Measured, distance, over, quantity_name
 from comparisons.rounding import Rounding
 from comparisons.twin import Key, Quantities, Twin, TwinPass
 from handnet.activations import FloatArray
@@ -40,6 +41,15 @@ class Problem:
     rtol: float | None = None
     atol: float | None = None
 
+    def shape(self, key: Key) -> tuple[int, ...]:
+        """Return the shape that a quantity must have."""
+        quantity, layer = key
+        stack = self.weights[0].shape[:-2]
+        if layer is None:
+            return stack
+        w = self.weights[layer - 1].shape
+        return (*stack, self.inputs.shape[-2], w[-1]) if quantity in ("activation", "delta") else w
+
     def tolerance(self, value: FloatArray, bound: FloatArray) -> FloatArray:
         """Both sides' bounds added, unless the caller set a tolerance."""
         if self.rtol is None and self.atol is None:
@@ -61,6 +71,7 @@ def measure(problem: Problem, given: Quantities, *, case: str = "", step: int = 
     measured : one for each quantity given
     twin : autograd's own pass
     """
+    given, _ = shaped(problem, given)
     twin = Twin(problem.weights, problem.activation, problem.device)
     result = twin.run(problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
     rounding = Rounding(problem.weights[0].dtype)
@@ -82,6 +93,31 @@ def measure(problem: Problem, given: Quantities, *, case: str = "", step: int = 
     return measured, result
 
 
+def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, tuple[str, ...]]:
+    """Return the quantities as arrays; one that has the wrong shape becomes NaN, with a remark that says so.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not an array of real numbers.
+    """
+    arrays: Quantities = {}
+    remarks = []
+    for key, value in given.items():
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            array = np.asarray(None)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"{quantity_name(key)} has dtype {array.dtype}: expected real numbers")
+        expected = problem.shape(key)
+        if array.shape != expected:
+            remarks.append(f"{quantity_name(key)} has shape {array.shape}: expected {expected}")
+            array = np.full(expected, np.nan, problem.inputs.dtype)
+        arrays[key] = array if array.dtype.kind == "f" else array.astype(np.float64)
+    return arrays, tuple(remarks)
+
+
 class Local:
     """Torch's evaluation of one equation on the implementation's own upstream values, with its bound."""
 
@@ -93,7 +129,8 @@ class Local:
         """Return torch's value and bound, or None where what it is computed from was not given."""
         quantity, layer = key
         upstream = [self.given.get(above) for above in self._upstream(key)]
-        values = [np.asarray(value, self.problem.inputs.dtype) for value in upstream if value is not None]
+        # Upstream values of another precision could only be judged after rounding them, which they were not.
+        values = [value for value in upstream if value is not None and value.dtype == self.problem.inputs.dtype]
         if len(values) < len(upstream):
             return None
         l = len(self.problem.weights) if layer is None else layer
@@ -145,7 +182,7 @@ class Local:
 def _judge(
     problem: Problem, case: str, step: int, key: Key, hand: FloatArray, whole: Pair, local: Pair | None
 ) -> Measured:
-    hand = np.broadcast_to(np.asarray(hand, np.float64), whole[0].shape)
+    hand = hand.astype(np.float64)
     torch, tolerance = _wide(problem, whole)
     passes = _passes(hand, torch, tolerance)
     scale = _scale(key, torch)
@@ -158,9 +195,11 @@ def _judge(
         # A local tolerance without bound says nothing, whatever the whole model's says.
         sharpest = np.fmin(tolerance, local_tolerance)
         failing = np.where(_passes(hand, local_torch, local_tolerance), np.where(passes, OK, INHERITED), WRONG)
-    verdicts = np.where((failing == OK) & ~(sharpest < scale), UNDECIDED, failing).astype(np.int8)
+    # Without any tolerance nothing passes but the exact number: that is decided, be it zero.
+    decided = (sharpest < scale) | (sharpest == 0)
+    verdicts = np.where((failing == OK) & ~decided, UNDECIDED, failing).astype(np.int8)
     with np.errstate(all="ignore"):
-        resolution = float(np.max(np.where(scale > 0, sharpest / scale, np.inf)))
+        resolution = float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
     return Measured(case, step, key, hand, torch, tolerance, local_torch, local_tolerance, verdicts, resolution)
 
 
@@ -171,8 +210,7 @@ def _wide(problem: Problem, pair: Pair) -> Pair:
 
 
 def _passes(hand: FloatArray, torch: FloatArray, tolerance: FloatArray) -> NDArray[np.bool_]:
-    with np.errstate(all="ignore"):
-        return over(np.abs(hand - torch), tolerance) <= 1
+    return over(distance(hand, torch), tolerance) <= 1
 
 
 def _scale(key: Key, torch: FloatArray) -> FloatArray:

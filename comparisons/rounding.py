@@ -4,7 +4,8 @@ Running error analysis (N. J. Higham, *Accuracy and Stability of Numerical Algor
 evaluation of an inner product of n terms, in any order, lies within gamma_n = n u / (1 - n u) times the sum of the
 terms' magnitudes of the exact value. Elementary functions are taken to be right within 4 units in the last
 place, and whatever may underflow gets an absolute term of the smallest normal number. All bounds are
-computed in float64, from the twin's numbers, never from those under check.
+computed in float64: that of the whole model from the twin's numbers, never from those under check; that of one
+equation from what the equation was given.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Rounding:
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.unit = float(np.finfo(dtype).eps) / 2
         self.tiny = float(np.finfo(dtype).tiny)
+        self.huge = float(np.finfo(dtype).max)
 
     # The whole pass.
 
@@ -273,10 +275,14 @@ class Rounding:
         """What underflow can add; a sum whose every term is exactly zero cannot underflow."""
         return np.where(magnitude > 0, 2 * operations * self.tiny, 0.0)
 
+    def overflowing(self, magnitude: FloatArray) -> FloatArray:
+        """What may pass the largest number on the way has no bound, even where a zero follows."""
+        return np.where(magnitude < self.huge, magnitude, np.inf)
+
     def inner(self, p: Ball, q: Ball) -> FloatArray:
         """Bound the matrix product p q of balls, terms added in any order."""
         terms = p.value.shape[-1]
-        magnitude = p.any @ q.any
+        magnitude = self.overflowing(p.any @ q.any)
         inherited = p.error @ q.exact if p.error.any() else 0.0
         if q.error.any():
             inherited = inherited + p.any @ q.error
@@ -284,7 +290,7 @@ class Rounding:
 
     def times(self, p: Ball, q: Ball) -> FloatArray:
         """Bound the product p q entry by entry, with room for the factors to be grouped otherwise."""
-        magnitude = p.any * q.any
+        magnitude = self.overflowing(p.any * q.any)
         error = self.gamma(3) * magnitude + p.any * q.error + p.error * q.exact
         error = error + self.underflow(3, np.sign(p.any) * np.sign(q.any))
         return np.where(np.isnan(error), np.inf, error * SLACK)

@@ -77,7 +77,7 @@ def in_order(
     gradients: Sequence[FloatArray],
     updated: Sequence[FloatArray],
 ) -> Quantities:
-    """Key the quantities of a pass; forward from layer 1 to L, backward from L to 1."""
+    """Key the quantities of a pass; forward from layer 1 to L, backward from L to 1. There may be no step."""
     upward = range(1, len(activations) + 1)
     downward = range(len(activations), 0, -1)
     return {
@@ -85,7 +85,7 @@ def in_order(
         ("cost", None): cost,
         **{("delta", l): deltas[l - 1] for l in downward},
         **{("gradient", l): gradients[l - 1] for l in downward},
-        **{("weight", l): updated[l - 1] for l in downward},
+        **{("weight", l): updated[l - 1] for l in downward if updated},
     }
 
 
@@ -287,18 +287,33 @@ class Twin:
 
 @contextmanager
 def neutral() -> Iterator[None]:
-    """Shut out the caller's torch state: no_grad, inference mode, autocast, reduced float32 products."""
-    precision = torch.get_float32_matmul_precision()
+    """Shut out the caller's no_grad, inference mode, autocast, and products of reduced float32 precision.
+
+    Hooks that the caller has put on every module or every saved tensor remain: they are asked for.
+    """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        if precision != "highest":
-            torch.set_float32_matmul_precision("highest")
-            stack.callback(torch.set_float32_matmul_precision, precision)
+        for backend in (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)):
+            stack.enter_context(_full_precision(backend))
         yield
+
+
+@contextmanager
+def _full_precision(backend: Any) -> Iterator[None]:
+    """Products in full float32; set per backend, since torch refuses its older global switch after a newer one."""
+    precision = getattr(backend, "fp32_precision", "ieee")  # a torch older than the setting has nothing to set
+    if precision == "ieee":
+        yield
+        return
+    backend.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        backend.fp32_precision = precision
 
 
 def checked_device(device: str) -> torch.device:

@@ -1,5 +1,6 @@
 """Writing a file so that a failure leaves what stood there before untouched."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,16 +22,27 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     import tempfile  # here, since `import handnet` should cost little more than `import numpy`
 
-    target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    target = Path(os.path.realpath(path))  # what a link points to, so that the link stays
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    try:
+        handle, name = tempfile.mkstemp(prefix=".handnet.", dir=target.parent)
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(path)) from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes a private file; a report should have the rights any new file gets.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(_mode(target))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _mode(target: Path) -> int:
+    """The rights that the file has, or those that any new file gets; a temporary file is private."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask

@@ -6,6 +6,7 @@ Every array may carry leading axes, written "..." below: a stack of networks eva
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +74,9 @@ class Network:
     activation: tuple[str, ...]
 
     def __init__(self, weights: Sequence[ArrayLike], activation: str | Sequence[str] = "sigmoid") -> None:
-        self.weights = _checked_weights(weights)
+        self.weights = tuple(w.copy() for w in _checked_weights(weights))
+        for w in self.weights:
+            w.setflags(write=False)
         self.activation = _checked_activation(activation, len(self.weights))
 
     @classmethod
@@ -223,10 +226,21 @@ class Network:
         gradients : one array per layer, shaped as the weights
         learning_rate : gamma
         train_biases : False leaves the last row of every W as it is
+
+        Raises
+        ------
+        ValueError
+            If there is not one gradient per layer, shaped as its weights.
         """
+        if len(gradients) != len(self.weights):
+            raise ValueError(f"gradients has {len(gradients)} arrays for {len(self.weights)} layers")
         weights = []
         for l, gradient in enumerate(gradients, start=1):
-            new = self.updated(l, gradient, learning_rate)
+            if np.shape(gradient)[-2:] != self.weights[l - 1].shape[-2:]:
+                expected = self.weights[l - 1].shape
+                raise ValueError(f"gradients[{l - 1}] has shape {np.shape(gradient)}: expected {expected}")
+            # float: a NumPy float64 would turn float32 weights into float64.
+            new = self.updated(l, gradient, float(learning_rate))
             if not train_biases:
                 new[..., -1, :] = self.weights[l - 1][..., -1, :]
             weights.append(new)
@@ -234,8 +248,10 @@ class Network:
 
     def _with(self, weights: tuple[FloatArray, ...]) -> Network:
         # The weights come from the network's own arithmetic, so they are not checked again.
-        network = object.__new__(type(self))
-        network.weights, network.activation = weights, self.activation
+        network = copy.copy(self)
+        network.weights = weights
+        for w in weights:
+            w.setflags(write=False)
         return network
 
     # Coming in and going out.
@@ -266,7 +282,10 @@ class Network:
         ------
         OSError
             If the file cannot be written.
+        ValueError
+            If a weight is not finite: such a network could not be loaded again.
         """
+        _checked_weights(self.weights)
         arrays: dict[str, Any] = {f"W{l}": w for l, w in enumerate(self.weights, start=1)}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, activation=np.array(self.activation), **arrays)
@@ -282,16 +301,14 @@ class Network:
         ValueError
             If it is damaged, or not such a file.
         """
-        from zipfile import BadZipFile  # here, since `import handnet` should cost little more than `import numpy`
-
-        try:
-            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-                weights = [file[f"W{l}"] for l in range(1, len(file.files))]
-                return cls(weights, [str(name) for name in file["activation"]])
-        except OSError:
-            raise
-        except (ValueError, TypeError, KeyError, EOFError, AttributeError, BadZipFile) as problem:
-            raise ValueError(f"{path} is not a network saved by Network.save: {problem}") from None
+        with open(path, "rb") as raw:
+            try:
+                with np.load(raw, allow_pickle=False) as file:
+                    weights = [file[f"W{l}"] for l in range(1, len(file.files))]
+                    return cls(weights, [str(name) for name in file["activation"]])
+            except Exception as problem:  # whatever zipfile, zlib and NumPy raise on bytes that are not theirs
+                reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+                raise ValueError(f"{path} is not a network saved by Network.save: {reason}") from None
 
 
 def augmented(a: FloatArray) -> FloatArray:
@@ -328,12 +345,10 @@ def _checked_weights(weights: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
     checked: list[FloatArray] = []
     for i, given in enumerate(weights):
         w = _finite(f"weights[{i}]", _floating(f"weights[{i}]", given))
-        if w.ndim < 2 or w.shape[-2] < 2 or w.shape[-1] < 1:
+        if w.ndim < 2 or w.shape[-2] < 2 or w.size == 0:
             raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., inputs + 1, outputs)")
         if checked:
             _check_fit(i, w, checked[-1])
-        w = w.copy()
-        w.setflags(write=False)
         checked.append(w)
     return tuple(checked)
 

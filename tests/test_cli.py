@@ -91,6 +91,28 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, capsys):
     assert blocked.read_text() == "mine"
 
 
+def test_a_mismatch_shows_in_the_status_even_where_nobody_reads(tmp_path):
+    code = (
+        "import sys; from comparisons.cli import main; from comparisons import cli;"
+        "cli.sound = lambda frame: False; sys.exit(main(['equations', '--points', '5', '--out', sys.argv[1]]))"
+    )
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert run.returncode == 1
+    assert run.stderr == ""
+    assert (tmp_path / "equations.csv").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["compare", "--steps", "x"], ["compare", "--out", ""], ["compere"]])
+def test_a_wrong_command_line_is_one_line(capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_full_disk_leaves_the_old_reports(tmp_path):
     """The limit on a file's size fails a write as a full disk does."""
     assert main(["compare", "note", "--out", str(tmp_path)]) == 0

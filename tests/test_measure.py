@@ -1,4 +1,7 @@
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -193,8 +196,11 @@ def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch, net, samples
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     to_csv = pd.DataFrame.to_csv
 
+    written = []
+
     def full_disk(self, path, **options):
-        if "training" in str(path):
+        written.append(path)
+        if len(written) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         return to_csv(self, path, **options)
 
@@ -209,3 +215,78 @@ def test_bad_options_are_one_line(net, samples, bad):
     (name,) = bad
     with pytest.raises(ValueError, match=f"{name} is .*: expected"):
         compare(net, *samples, **bad)
+
+
+@pytest.mark.parametrize("method", ["forward", "preactivation"])
+def test_a_network_that_changes_its_inputs_changes_neither_the_twins_nor_the_callers(net, samples, method):
+    class InPlace(Network):
+        pass
+
+    def scaled(self, *args):
+        args[-1].flags.writeable and np.multiply(args[-1], 2, out=args[-1])
+        return getattr(Network, method)(self, *args)
+
+    setattr(InPlace, method, scaled)
+    before = samples[0].copy()
+    assert not compare(InPlace(net.weights, net.activation), *samples).passed
+    assert (samples[0] == before).all()
+
+
+@pytest.mark.parametrize("change", [np.transpose, lambda g: g[:, :1], lambda g: g[0], list], ids=range(4))
+def test_a_gradient_of_another_shape_is_wrong_and_named(rng, change):
+    class Misshapen(Network):
+        def gradient(self, a_below, delta):
+            return change(super().gradient(a_below, delta))
+
+    net = Misshapen(Network.random([2, 3, 1], rng=rng).weights)
+    comparison = compare(net, rng.standard_normal((4, 2)), rng.standard_normal((4, 1)), steps=2)
+    if change is list:
+        assert comparison.passed
+    else:
+        assert ("gradient", 2) in {m.key for m in comparison.measured if m.verdict == "wrong"}
+        assert "dC/dW^(2) has shape" in comparison.message()
+
+
+def test_float32_overflow_under_a_dead_relu_is_undecided(rng):
+    weights = [np.array([[-1.0], [0.0]], np.float32), np.array([[1e30], [0.0]], np.float32)]
+    comparison = compare(Network(weights, ["relu", "identity"]), np.ones(1), np.array([1e10]))
+    assert comparison.count("wrong") == comparison.count("inherited") == 0
+    assert {m.key: m.verdict for m in comparison.measured}["delta", 1] == "undecided"
+
+
+def test_a_network_of_higher_precision_is_right(rng):
+    class Wide(Network):
+        def preactivation(self, l, a_below):
+            return super().preactivation(l, a_below.astype(np.float64))
+
+    for _ in range(20):
+        net = Wide(Network.random([5, 8, 3], rng=rng, dtype=np.float32).weights)
+        assert compare(net, rng.standard_normal((1, 5)), rng.standard_normal((1, 3))).passed
+
+
+def test_one_overflowing_network_of_a_stack_leaves_the_others_decided(rng):
+    weights = rng.standard_normal((3, 4, 2)).astype(np.float32)
+    weights[1] = 1e38
+    comparison = compare(Network([weights], "identity"), np.full((5, 3), 10.0), np.zeros((5, 2)))
+    assert comparison.passed
+    assert "undecided" in comparison.message()
+
+
+def test_a_numpy_learning_rate_keeps_float32(rng):
+    net = Network.random([3, 2], rng=rng, dtype=np.float32)
+    assert compare(net, np.ones((2, 3)), np.zeros((2, 2)), learning_rate=np.float64(0.5), steps=2).passed
+
+
+def test_a_directory_in_the_place_of_a_report_changes_nothing(tmp_path, net, samples):
+    (tmp_path / "comparison.csv").mkdir()
+    with pytest.raises(IsADirectoryError):
+        compare(net, *samples).to_csv(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["comparison.csv"]
+
+
+def test_the_evidence_option_writes_every_comparison_of_the_run(tmp_path):
+    test = "tests/test_measure.py::test_what_overflows_is_undecided_and_not_ok"
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, "--comparisons-csv", str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    assert done.returncode == 0, done.stdout
+    assert set(pd.read_csv(tmp_path / "comparison.csv")["case"]) == {test}

@@ -158,6 +158,21 @@ def test_a_damaged_file_is_one_line(tmp_path, net, damage):
     assert "\n" not in str(caught.value)
 
 
+def test_an_update_needs_a_gradient_of_each_layer(net, samples):
+    gradients = net.backprop(*samples).gradients
+    with pytest.raises(ValueError, match="2 arrays for 3 layers"):
+        net.update(gradients[:2])
+    with pytest.raises(ValueError, match=r"gradients\[1\] has shape \(1,\): expected \(6, 4\)"):
+        net.update([gradients[0], np.ones(1), gradients[2]])
+
+
+def test_what_cannot_be_loaded_is_not_saved(tmp_path, net):
+    diverged = net.update([np.full_like(w, np.nan) for w in net.weights])
+    with pytest.raises(ValueError, match="is nan"):
+        diverged.save(tmp_path / "net.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_training_is_reproducible_bit_for_bit(net, samples):
     def run():
         return list(train(net, *samples, epochs=3, batch_size=4, rng=np.random.default_rng(7)))

@@ -117,6 +117,19 @@ def test_the_callers_default_dtype_precision_and_random_numbers_are_left_alone(n
     assert (torch.rand(2) == expected).all()
 
 
+def test_reduced_precision_of_any_backend_is_shut_out_and_put_back(rng, samples):
+    net = Network.random(SIZES, rng=rng, dtype=np.float32)
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        assert compare(net, *samples).passed
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = "none"
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
+
+
 def test_a_device_that_is_not_there_is_one_line(net, samples):
     with pytest.raises(ValueError, match="'tpu': expected 'cpu' or 'cuda'"):
         compare(net, *samples, device="tpu")
