@@ -1,4 +1,5 @@
 import errno
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -243,8 +244,8 @@ def test_a_gradient_of_another_shape_is_wrong_and_named(rng, change):
     if change is list:
         assert comparison.passed
     else:
-        assert ("gradient", 2) in {m.key for m in comparison.measured if m.verdict == "wrong"}
-        assert "dC/dW^(2) has shape" in comparison.message()
+        assert {m.key[0] for m in comparison.measured if m.verdict == "wrong"} == {"gradient"}
+        assert re.search(r"dC/dW\^\(\d\) has shape", comparison.message())
 
 
 def test_float32_overflow_under_a_dead_relu_is_undecided(rng):
