@@ -8,8 +8,16 @@
 True
 """
 
-from comparisons.checks import compare
+from comparisons.checks import assert_matches_autograd, check, compare
 from comparisons.comparison import Comparison, MismatchError
 from comparisons.twin import from_torch, to_torch
 
-__all__ = ["Comparison", "MismatchError", "compare", "from_torch", "to_torch"]
+__all__ = [
+    "Comparison",
+    "MismatchError",
+    "assert_matches_autograd",
+    "check",
+    "compare",
+    "from_torch",
+    "to_torch",
+]

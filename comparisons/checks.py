@@ -1,19 +1,36 @@
-"""What users call: compare a hand-written network with autograd."""
+"""What users call: a hand-written network, or anybody's function, beside autograd."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from comparisons.comparison import Comparison, Measured, distance
-from comparisons.measure import Problem, measure, shaped
-from comparisons.twin import Quantities, Twin, checked_device, in_order
+from comparisons.catalogue import Trial, blind
+from comparisons.comparison import Comparison, Measured, distance, quantity_name
+from comparisons.diagnosis import Diagnosis, diagnose
+from comparisons.implementation import Implementation, ImplementationError
+from comparisons.measure import Problem, Truth, measure, shaped
+from comparisons.probes import Probe, architectures, probe, square
+from comparisons.twin import Key, Quantities, TwinPass, checked_device, in_order
 from handnet import Network
-from handnet.activations import FloatArray
+
+COMPARE_DEFAULTS = {"train_biases": True, "device": "cpu", "rtol": None, "atol": None}
+CHECK_DEFAULTS: dict[str, Any] = {
+    "layout": "note",
+    "sizes": None,
+    "activation": "sigmoid",
+    "batch": None,
+    "dtype": "float64",
+    "reduction": "mean",
+    "learning_rate": 0.5,
+    "seed": 0,
+}
 
 
 def compare(
@@ -51,14 +68,13 @@ def compare(
     >>> comparison = compare(net, [0.05, 0.10], [0.01, 0.99])
     >>> comparison.passed
     True
-    >>> sorted(set(comparison.frame["quantity"]))
-    ['activation', 'cost', 'delta', 'gradient', 'weight']
+    >>> comparison.blind  # one sample cannot show what goes wrong with several
+    ('batch_sum', 'averaged_twice', 'last_sample_only', 'accumulated_gradient', 'bias_batch_sum', 'weight_batch_sum')
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}: expected 1 or more")
     options: dict[str, Any] = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
-    defaults = {"train_biases": True, "device": "cpu", "rtol": None, "atol": None}
-    told = "".join(f", {name}={value!r}" for name, value in options.items() if value != defaults[name])
+    told = _told(options, COMPARE_DEFAULTS)
     return compare_batches(
         network,
         repeat((inputs, targets), steps),
@@ -85,30 +101,31 @@ def compare_batches(
         As `compare`.
     """
     _check_options(learning_rate, **options)
-    train_biases = options.get("train_biases", True)
     measured: list[Measured] = []
     training: list[tuple[Any, ...]] = []
-    remarks: list[str] = []
-    batch = 0
-    free: tuple[FloatArray, ...] | None = None
+    findings: list[str] = []
+    diagnosis: Diagnosis | None = None
+    first: Trial | None = None  # the first two steps, which show what the data can
+    last: Trial | None = None  # this step, and the one before
+    alone: TwinPass | None = None  # torch's own training, which goes on from its own weights
     for step, (inputs, targets) in enumerate(batches, start=1):
         problem = _problem(network, inputs, targets, learning_rate, options)
-        batch = max(batch, problem.inputs.shape[-2])
-        given, updated = hand_quantities(network, problem)
-        given, misshapen = shaped(problem, given)
-        rows, twin = measure(problem, given, case=case, step=step)
+        raw, updated = hand_quantities(network, problem)
+        given, misfits = shaped(problem, raw)
+        findings += misfits.values()
+        truth = Truth(problem)
+        rows = measure(truth, given, case=case, step=step)
         measured += rows
+        trial = Trial((truth,), (given,), case, step, frozenset(misfits))
+        first = trial if first is None else first.then(trial) if step == 2 else first
+        last = trial if last is None else last.of_last_step().then(trial)
+        if diagnosis is None and any(m.verdict == "wrong" for m in rows):
+            diagnosis = _diagnosis(last, measured)
         if updated is None:
-            remarks += misshapen
             break
-        # Torch's own training goes on from its own weights; both started from the same.
-        alone = twin
-        if free is not None:
-            runner = Twin(free, problem.activation, problem.device)
-            alone = runner.run(problem.inputs, problem.targets, learning_rate, train_biases)
-        free = alone.updated
         network = updated
-        pairs = zip(network.weights, free, strict=True)
+        alone = truth.run if alone is None else truth.run_from(alone.updated)
+        pairs = zip(network.weights, alone.updated, strict=True)
         drift = max(float(distance(hand.astype(np.float64), torch).max()) for hand, torch in pairs)
         training.append((case, step, float(given["cost", None].mean()), float(alone.cost.mean()), drift))
     return Comparison(
@@ -116,11 +133,225 @@ def compare_batches(
         sizes=network.sizes,
         activation=network.activation,
         dtype=str(network.dtype),
-        batch=batch,
         training_rows=tuple(training),
         replay=replay,
-        remarks=tuple(remarks),
+        diagnosis=diagnosis,
+        findings=tuple(findings),
+        find_blind=partial(blind, [first]) if first else tuple,
     )
+
+
+def _diagnosis(trial: Trial, measured: Sequence[Measured]) -> Diagnosis | None:
+    """The diagnosis; of a stack, that of the network with the first wrong number."""
+    first = next(m for m in measured if m.verdict == "wrong")
+    network = first.worst[: trial.stack_axes]
+    if not network:
+        return diagnose([trial], measured)
+    alone = trial.of_network(network)
+    steps = range(trial.step, trial.step + len(alone.truths))
+    again = [
+        m
+        for step, truth, given in zip(steps, alone.truths, alone.given, strict=True)
+        for m in measure(truth, given, case=trial.case, step=step)
+    ]
+    found = diagnose([alone], again)
+    where = f"Network {', '.join(map(str, network))} of the stack: "
+    return found and replace(found, message=where + found.message)
+
+
+def check(
+    backprop: Callable[..., Any],
+    *,
+    layout: str = "note",
+    sizes: Sequence[int] | None = None,
+    activation: str | Sequence[str] = "sigmoid",
+    batch: int | None = None,
+    dtype: Any = np.float64,
+    reduction: str = "mean",
+    learning_rate: float = 0.5,
+    seed: int = 0,
+) -> Comparison:
+    """Check somebody's own backpropagation on probes that expose the known mistakes.
+
+    Parameters
+    ----------
+    backprop : function of (weights, inputs, targets), or one that also takes learning_rate
+        It returns the gradients, one per layer, or a mapping or object with any of activations, cost, deltas,
+        gradients, updated. An object with such a method will do.
+    layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as
+        torch.nn.Linear; "columns": pairs (W (n, m), b (n, 1)), samples in columns, as most textbooks
+    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, and a square one
+    activation : one name, or one per layer
+    batch : samples of a probe; by default a number that equals no width
+    dtype : of the weights and samples it is given
+    reduction : "mean", or "sum" if its cost is the sum over the samples
+    learning_rate, seed : of the probes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an option makes no sense. What the function raises is a finding, not an error.
+
+    Examples
+    --------
+    >>> def backprop(weights, inputs, targets):
+    ...     net = Network(weights)
+    ...     return net.backprop(inputs, targets).gradients
+    >>> check(backprop).passed
+    True
+    >>> def doubled(weights, inputs, targets):
+    ...     return [2 * g for g in backprop(weights, inputs, targets)]
+    >>> check(doubled).diagnosis.mistakes
+    ('no_half',)
+    """
+    implementation = Implementation(backprop, layout, reduction)
+    _check_options(learning_rate)
+    names = activation if isinstance(activation, str) else tuple(activation)
+    dtype = np.dtype(dtype)
+    made = partial(
+        probe,
+        activation=names,
+        batch=batch,
+        dtype=dtype,
+        learning_rate=float(learning_rate),
+        seed=seed,
+        reduction=reduction,
+    )
+    asked = architectures(names) if sizes is None else [tuple(map(int, sizes))]
+    sessions = [_Session(implementation, made(shape)) for shape in asked]
+    equal = square(len(asked[0]) - 1)
+    if equal not in asked and any(session.misfit for session in sessions):
+        # On equal widths a missing transpose computes, and can be named.
+        extra = _Session(implementation, made(equal))
+        sessions.append(extra if not extra.misfit else extra.silent())
+    measured = [m for session in sessions for m in session.measured]
+    trials = [session.trial for session in sessions if session.trial]
+    single = next((session.single for session in sessions if session.single), None)
+    problem = made(asked[0]).single.problem
+    options = {
+        "layout": layout,
+        "sizes": None if sizes is None else asked[0],
+        "activation": names,
+        "batch": batch,
+        "dtype": str(dtype),
+        "reduction": reduction,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    return Comparison(
+        tuple(measured),
+        sizes=problem.sizes,
+        activation=problem.activation,
+        dtype=str(dtype),
+        replay=f"check({implementation.name}{_told(options, CHECK_DEFAULTS)})",
+        diagnosis=diagnose(trials, measured, single),
+        findings=tuple(dict.fromkeys(finding for session in sessions for finding in session.findings)),
+        remarks=tuple(dict.fromkeys(remark for session in sessions for remark in session.remarks)),
+        find_blind=partial(blind, trials),
+    )
+
+
+class _Session:
+    """An implementation put to a probe: what it answered, and the verdicts."""
+
+    def __init__(self, implementation: Implementation, asked: Probe) -> None:
+        self.implementation, self.probe = implementation, asked
+        self.measured: list[Measured] = []
+        self.findings: list[str] = []
+        self.remarks: list[str] = []
+        self.misfit = False
+        self.trial: Trial | None = None
+        self.single: Trial | None = None
+        for step, truth in enumerate(asked.truths, start=1):
+            trial = self._ask(truth, step)
+            if trial is None:
+                break
+            self.measured += measure(truth, trial.given[0], case=asked.name, step=step)
+            self.trial = self.trial.then(trial) if self.trial else trial
+        if not self.trial or len(self.trial.given) < len(asked.truths):
+            return
+        changed = self._changed_answer(self.trial)
+        if changed:
+            why = "it keeps something between calls, or is random"
+            self.findings.append(
+                f"on {asked.name}: two answers to the same question, in {quantity_name(changed)}: {why}"
+            )
+        elif {key[0] for key in self.trial.given[0]} == {"gradient"}:
+            # What gradients are made of shows in those of a single sample.
+            self.single = self._ask(asked.single, 0, aloud=False)
+
+    def _ask(self, truth: Truth, step: int, aloud: bool = True) -> Trial | None:
+        try:
+            answer = self.implementation.ask(truth.problem, self.probe.learning_rate)
+        except ImplementationError as failure:
+            said, trial = [str(failure)], None
+        else:
+            said = [*answer.misfits.values(), *answer.turned.values()]
+            misshapen, turned = frozenset(answer.misfits), frozenset(answer.turned)
+            summed = self.implementation.reduction == "sum"
+            trial = Trial((truth,), (answer.given,), self.probe.name, step, misshapen, turned, summed)
+            self.remarks += answer.remarks
+        if aloud:
+            self.findings += [f"on {self.probe.name}: {text}" for text in said]
+            self.misfit |= bool(said)
+        return trial
+
+    def _changed_answer(self, trial: Trial) -> Key | None:
+        """The first quantity that the first question, asked again, got another answer for."""
+        first, again = trial.given[0], trial.given[-1]
+        for key, (_, tolerance) in trial.truths[0].pairs.items():
+            if key not in first or key in trial.misshapen or not np.isfinite(first[key]).all():
+                continue
+            if key not in again or not (distance(first[key], again[key]) <= tolerance).all():
+                return key
+        return None
+
+    def silent(self) -> _Session:
+        """Return the session without its findings: it was not asked for by the user."""
+        self.findings = []
+        return self
+
+
+def assert_matches_autograd(
+    subject: Network | Callable[..., Any],
+    inputs: ArrayLike | None = None,
+    targets: ArrayLike | None = None,
+    **options: Any,
+) -> None:
+    """Raise MismatchError, with the diagnosis as its message, unless the subject matches autograd.
+
+    Parameters
+    ----------
+    subject : a Network, compared on these inputs and targets, or a function, put to `check`
+    options : those of `compare` or `check`
+
+    Raises
+    ------
+    MismatchError
+        An AssertionError, so that pytest shows it as a failed test.
+    ValueError, TypeError
+        If the arguments make no sense.
+
+    Examples
+    --------
+    >>> net = Network.random([2, 3, 1], rng=np.random.default_rng(0))
+    >>> assert_matches_autograd(net, [0.5, -0.5], [1.0])
+    """
+    __tracebackhide__ = True
+    if isinstance(subject, Network):
+        if inputs is None or targets is None:
+            raise TypeError("a Network needs inputs and targets")
+        comparison = compare(subject, inputs, targets, **options)
+    elif inputs is not None or targets is not None:
+        raise TypeError("a function is put to probes of its own: expected no inputs and targets")
+    else:
+        comparison = check(subject, **options)
+    comparison.assert_close()
+
+
+def _told(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The options that are not the default, as they are written in a call."""
+    return "".join(f", {name}={value!r}" for name, value in options.items() if value != defaults[name])
 
 
 def hand_quantities(network: Network, problem: Problem) -> tuple[Quantities, Network | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +49,7 @@ class Measured:
     Attributes
     ----------
     case, step, key : what it is
+    sizes, batch : of the network and its samples
     hand, torch, tolerance : arrays, shaped as the quantity
         In float64; torch and tolerance are those of the whole model.
     local_torch, local_tolerance : arrays, or None where what the quantity is computed from was not given
@@ -62,6 +63,8 @@ class Measured:
     case: str
     step: int
     key: Key
+    sizes: tuple[int, ...]
+    batch: int
     hand: FloatArray
     torch: FloatArray
     tolerance: FloatArray
@@ -113,6 +116,8 @@ class Measured:
         return {
             "case": self.case,
             "step": self.step,
+            "sizes": "-".join(map(str, self.sizes)),
+            "batch": self.batch,
             "quantity": self.key[0],
             "layer": self.key[1],
             "elements": self.hand.size,
@@ -163,33 +168,40 @@ class Comparison:
     ----------
     measured : tuple of Measured
         In the order of the computation, step by step.
-    sizes, activation, dtype, batch : of the network and its samples
+    sizes, activation, dtype : of the network
     training_rows : tuple of rows (case, step, cost_hand, cost_torch, drift)
         Two free-running trainings, reported and not judged.
     replay : str
         How to make the comparison again.
-    diagnosis : None where all is right
+    diagnosis : Diagnosis, or None where all is right
+    findings : tuple of str
+        What is wrong beyond the numbers: an exception, another shape, two answers to one question.
     remarks : tuple of str
         What is worth knowing and not wrong.
-    blind : tuple of str
-        The known mistakes that this data cannot show.
+    find_blind : function
+        Finds `blind`.
     """
 
     measured: tuple[Measured, ...]
     sizes: tuple[int, ...]
     activation: tuple[str, ...]
     dtype: str
-    batch: int
     training_rows: tuple[tuple[Any, ...], ...] = ()
     replay: str = ""
     diagnosis: Any = None
+    findings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    blind: tuple[str, ...] = ()
+    find_blind: Callable[[], tuple[str, ...]] = tuple
+
+    @cached_property
+    def blind(self) -> tuple[str, ...]:
+        """The known mistakes that this data cannot show, found by making them, once it is asked for."""
+        return self.find_blind()
 
     @property
     def passed(self) -> bool:
-        """True if nothing is wrong or inherited, and something was decided."""
-        return self.count("ok") > 0 and not self.count("wrong") and not self.count("inherited")
+        """True if nothing was found, nothing is wrong or inherited, and something was decided."""
+        return not self.findings and self.count("ok") > 0 and not self.count("wrong") and not self.count("inherited")
 
     @property
     def numbers(self) -> int:
@@ -203,12 +215,7 @@ class Comparison:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per step, quantity and layer: the columns of comparison.csv."""
-        same = {
-            "activation": " ".join(self.activation),
-            "dtype": self.dtype,
-            "sizes": "-".join(map(str, self.sizes)),
-            "batch": self.batch,
-        }
+        same = {"activation": " ".join(self.activation), "dtype": self.dtype}
         frame = pd.DataFrame([{**same, **m.row()} for m in self.measured], columns=FRAME_COLUMNS)
         return frame.astype({"layer": "Int64"})
 
@@ -259,21 +266,22 @@ class Comparison:
         if self.passed:
             undecided = self.count("undecided")
             return f"{self.count('ok')} numbers match autograd" + (f", {undecided} undecided" if undecided else "")
+        said = [*self.findings, str(self.diagnosis or "") or self._not_passed(), *self.remarks]
+        return "\n".join([*filter(None, said), *([f"replay: {self.replay}"] if self.replay else [])])
+
+    def _not_passed(self) -> str:
+        """Why it did not pass, where there is no diagnosis."""
         if not self.measured:
-            return "nothing was compared: expected at least one quantity"
+            return "" if self.findings else "nothing was compared: expected at least one quantity"
         first = next((m for grade in (WRONG, INHERITED) for m in self.measured if m.verdicts.max() == grade), None)
         if first is None:
-            return "nothing was decided: no tolerance is smaller than the quantity it belongs to"
-        torch, tolerance, whose = first.judged_by(first.worst)
-        hand = float(first.hand[first.worst])
-        name = element_name(first.key, first.worst, first.hand.shape)
-        judge = "autograd" if whose == "autograd" else "torch, on the same upstream values,"
-        more = "".join(f"\n{remark}" for remark in self.remarks) + (f"\nreplay: {self.replay}" if self.replay else "")
+            nothing = "nothing was decided: no tolerance is smaller than the quantity it belongs to"
+            return "" if self.count("ok") else nothing
+        torch, tolerance, _ = first.judged_by(first.worst)
+        name, hand = element_name(first.key, first.worst, first.hand.shape), float(first.hand[first.worst])
         return (
-            f"{quantity_name(first.key)} is {first.verdict} at step {first.step}"
-            f" ({int((first.verdicts == first.verdicts.max()).sum())} of {first.hand.size} numbers):"
-            f" {name} is {hand!r}, {judge} says {torch!r};"
-            f" the error {abs(hand - torch):.3g} exceeds the tolerance {tolerance:.3g}{more}"
+            f"{quantity_name(first.key)} is {first.verdict} at step {first.step}:"
+            f" {name} is {hand!r}, torch says {torch!r} (tolerance {tolerance:.2g})"
         )
 
     def __str__(self) -> str:
@@ -290,6 +298,8 @@ class Comparison:
                 f" {ratio:>16.3g} {local:>6.2g} {max(m.resolution for m in group):>11.1e}  {verdict}"
             )
         lines += [self.message(), *(self.remarks if self.passed else ())]
+        if self.blind:
+            lines.append(f"this data cannot show: {', '.join(self.blind)}")
         return "\n".join(lines)
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from comparisons.rounding import Rounding
-from comparisons.twin import MODULES, Twin, neutral
+from comparisons.twin import Twin
 from handnet.activations import FloatArray
 from handnet.note import Equation, Note, ShapeError
 
@@ -141,6 +140,7 @@ def autograd_truths(
     activation = ("sigmoid", "sigmoid")
     twin = Twin(weights, activation)
     run = twin.run(inputs, targets, gamma)
+    slopes = twin.slopes(run.preactivations)
     bounds = Rounding(inputs.dtype).bounds(weights, activation, run, inputs, targets, gamma)
 
     truths: dict[str, Truth] = {"C": _truth(run.cost, bounds.cost)}
@@ -155,8 +155,7 @@ def autograd_truths(
             truths[f"delta_{i}^({l})"] = _truth(delta[:, 0, i], bounds.deltas[l - 1][:, 0, i])
             for j in range(3):
                 truths[f"dC/dw_{i}{j}^({l})"] = _truth(gradient[:, j, i], e_gradient[:, j, i])
-        slopes, e_slopes = _slopes(run.preactivations[l - 1]), bounds.slopes[l - 1]
-        truths[f"D^({l})"] = Truth(_diagonal(slopes), _diagonal(2 * e_slopes))
+        truths[f"D^({l})"] = Truth(_diagonal(slopes[l - 1]), _diagonal(2 * bounds.slopes[l - 1]))
     truths["A^(0)"], truths["A^(1)"] = (
         _ones_added(a, e) for a, e in ((inputs, 0 * inputs), (run.activations[0], bounds.activations[0]))
     )
@@ -193,11 +192,3 @@ def _ones_added(a: FloatArray, bound: FloatArray) -> Truth:
 
 def _diagonal(row: FloatArray) -> FloatArray:
     return row * np.eye(row.shape[-1])
-
-
-def _slopes(z: FloatArray) -> FloatArray:
-    """da/dz by autograd, (points, 1, 2)."""
-    with neutral():
-        leaf = torch.tensor(z, device="cpu", requires_grad=True)
-        (slopes,) = torch.autograd.grad(MODULES["sigmoid"]()(leaf).sum(), leaf)
-        return np.array(slopes.numpy())

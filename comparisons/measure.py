@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from comparisons.rounding import Rounding
 from comparisons.twin import Key, Quantities, Twin, TwinPass
 from handnet.activations import FloatArray
 
-Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation
+Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation or the tolerance made of it
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Problem:
     rtol: float | None = None
     atol: float | None = None
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """m_0 .. m_L."""
+        return (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
+
     def shape(self, key: Key) -> tuple[int, ...]:
         """Return the shape that a quantity must have."""
         quantity, layer = key
@@ -48,7 +54,15 @@ class Problem:
         if layer is None:
             return stack
         w = self.weights[layer - 1].shape
-        return (*stack, self.inputs.shape[-2], w[-1]) if quantity in ("activation", "delta") else w
+        return w if quantity in ("gradient", "weight") else (*stack, self.inputs.shape[-2], w[-1])
+
+    def of_network(self, network: tuple[int, ...]) -> Problem:
+        """Return the problem of one network of a stack, with its samples."""
+        stack = self.weights[0].shape[:-2]
+        inputs, targets = (
+            np.broadcast_to(array, (*stack, *array.shape[-2:]))[network] for array in (self.inputs, self.targets)
+        )
+        return replace(self, weights=tuple(w[network] for w in self.weights), inputs=inputs, targets=targets)
 
     def tolerance(self, value: FloatArray, bound: FloatArray) -> FloatArray:
         """Both sides' bounds added, unless the caller set a tolerance."""
@@ -57,44 +71,60 @@ class Problem:
         return (self.atol or 0.0) + (self.rtol or 0.0) * np.abs(value)
 
 
-def measure(problem: Problem, given: Quantities, *, case: str = "", step: int = 1) -> tuple[list[Measured], TwinPass]:
-    """Compare the quantities given with the twin's, in the order of the computation.
+class Truth:
+    """What autograd says of a problem, and how far right answers may lie from it.
 
     Parameters
     ----------
     problem : what both sides start from
+
+    Attributes
+    ----------
+    twin : the torch model
+    run : autograd's own pass and torch's step
+    bounds : on any evaluation of each quantity
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.twin = Twin(problem.weights, problem.activation, problem.device)
+        self._how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
+        self.run = self.twin.run(*self._how)
+        self.rounding = Rounding(problem.inputs.dtype)
+        self.bounds = self.rounding.bounds(problem.weights, problem.activation, self.run, *self._how)
+
+    def run_from(self, weights: tuple[FloatArray, ...]) -> TwinPass:
+        """Return autograd's pass and torch's step from other weights, on the same samples."""
+        return Twin(weights, self.problem.activation, self.problem.device).run(*self._how)
+
+    @cached_property
+    def pairs(self) -> dict[Key, Pair]:
+        """Each quantity in the order of the computation, in float64, with its tolerance."""
+        bounds = self.bounds.quantities()
+        return {key: _wide(self.problem, (value, bounds[key])) for key, value in self.run.quantities().items()}
+
+
+def measure(truth: Truth, given: Quantities, *, case: str = "", step: int = 1) -> list[Measured]:
+    """Compare the quantities given with the twin's, in the order of the computation.
+
+    Parameters
+    ----------
+    truth : what autograd says of the problem
     given : what the implementation computed, keyed by quantity and layer; any part of it
     case, step : recorded with each row
 
     Returns
     -------
     measured : one for each quantity given
-    twin : autograd's own pass
     """
-    given, _ = shaped(problem, given)
-    twin = Twin(problem.weights, problem.activation, problem.device)
-    result = twin.run(problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
-    rounding = Rounding(problem.weights[0].dtype)
-    bounds = rounding.bounds(
-        problem.weights,
-        problem.activation,
-        result,
-        problem.inputs,
-        problem.targets,
-        problem.learning_rate,
-        problem.train_biases,
-    ).quantities()
-    local = Local(problem, given, twin, rounding)
-    measured = [
-        _judge(problem, case, step, key, given[key], (torch, bounds[key]), local.of(key))
-        for key, torch in result.quantities().items()
-        if key in given
-    ]
-    return measured, result
+    given, _ = shaped(truth.problem, given)
+    local = Local(truth, given)
+    judge = partial(_judge, case, step, truth.problem)
+    return [judge(key, given[key], pair, local.of(key)) for key, pair in truth.pairs.items() if key in given]
 
 
-def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, tuple[str, ...]]:
-    """Return the quantities as arrays; one that has the wrong shape becomes NaN, with a remark that says so.
+def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, dict[Key, str]]:
+    """Return the quantities as arrays; one that has the wrong shape becomes NaN, and what to say of it.
 
     Raises
     ------
@@ -102,7 +132,7 @@ def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, tupl
         If one of them is not an array of real numbers.
     """
     arrays: Quantities = {}
-    remarks = []
+    misfits: dict[Key, str] = {}
     for key, value in given.items():
         try:
             array = np.asarray(value)
@@ -112,21 +142,21 @@ def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, tupl
             raise TypeError(f"{quantity_name(key)} has dtype {array.dtype}: expected real numbers")
         expected = problem.shape(key)
         if array.shape != expected:
-            remarks.append(f"{quantity_name(key)} has shape {array.shape}: expected {expected}")
+            misfits[key] = f"{quantity_name(key)} has shape {array.shape}: expected {expected}"
             array = np.full(expected, np.nan, problem.inputs.dtype)
         arrays[key] = array if array.dtype.kind == "f" else array.astype(np.float64)
-    return arrays, tuple(remarks)
+    return arrays, misfits
 
 
 class Local:
     """Torch's evaluation of one equation on the implementation's own upstream values, with its bound."""
 
-    def __init__(self, problem: Problem, given: Quantities, twin: Twin, rounding: Rounding) -> None:
-        self.problem, self.twin, self.rounding = problem, twin, rounding
-        self.given: Quantities = {**given, ("activation", 0): problem.inputs}
+    def __init__(self, truth: Truth, given: Quantities) -> None:
+        self.problem, self.twin, self.rounding = truth.problem, truth.twin, truth.rounding
+        self.given: Quantities = {**given, ("activation", 0): self.problem.inputs}
 
     def of(self, key: Key) -> Pair | None:
-        """Return torch's value and bound, or None where what it is computed from was not given."""
+        """Return torch's value and its tolerance, or None where what it is computed from was not given."""
         quantity, layer = key
         upstream = [self.given.get(above) for above in self._upstream(key)]
         # Upstream values of another precision could only be judged after rounding them, which they were not.
@@ -136,8 +166,7 @@ class Local:
         l = len(self.problem.weights) if layer is None else layer
         make = self._output_delta if quantity == "delta" and l == len(self.problem.weights) else None
         evaluate = make or getattr(self, f"_{quantity}")
-        pair: Pair = evaluate(l, *values)
-        return pair
+        return _wide(self.problem, evaluate(l, *values))
 
     def _upstream(self, key: Key) -> Sequence[Key]:
         quantity, layer = key
@@ -180,10 +209,10 @@ class Local:
 
 
 def _judge(
-    problem: Problem, case: str, step: int, key: Key, hand: FloatArray, whole: Pair, local: Pair | None
+    case: str, step: int, problem: Problem, key: Key, hand: FloatArray, whole: Pair, local: Pair | None
 ) -> Measured:
     hand = hand.astype(np.float64)
-    torch, tolerance = _wide(problem, whole)
+    torch, tolerance = whole
     passes = _passes(hand, torch, tolerance)
     scale = _scale(key, torch)
     sharpest = tolerance
@@ -191,7 +220,7 @@ def _judge(
     if local is None:
         failing = np.where(passes, OK, WRONG)
     else:
-        local_torch, local_tolerance = _wide(problem, local)
+        local_torch, local_tolerance = local
         # A local tolerance without bound says nothing, whatever the whole model's says.
         sharpest = np.fmin(tolerance, local_tolerance)
         failing = np.where(_passes(hand, local_torch, local_tolerance), np.where(passes, OK, INHERITED), WRONG)
@@ -200,10 +229,14 @@ def _judge(
     verdicts = np.where((failing == OK) & ~decided, UNDECIDED, failing).astype(np.int8)
     with np.errstate(all="ignore"):
         resolution = float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
-    return Measured(case, step, key, hand, torch, tolerance, local_torch, local_tolerance, verdicts, resolution)
+    sizes, batch = problem.sizes, problem.inputs.shape[-2]
+    return Measured(
+        case, step, key, sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts, resolution
+    )
 
 
 def _wide(problem: Problem, pair: Pair) -> Pair:
+    """Turn torch's value and the bound on any evaluation into float64 and a tolerance."""
     value = pair[0].astype(np.float64)
     tolerance = problem.tolerance(value, np.broadcast_to(pair[1], value.shape))
     return value, np.where(np.isfinite(value) & ~np.isnan(tolerance), tolerance, np.inf)

@@ -17,6 +17,8 @@ import torch
 
 from comparisons.comparison import Comparison, greatest, write_csv
 from comparisons.equations import misprints
+from comparisons.proof import GIVEN, is_named
+from comparisons.worked import Example
 from handnet import __version__
 from handnet.files import replacing
 
@@ -45,6 +47,11 @@ def case_table(comparisons: Mapping[str, Comparison]) -> str:
     return table(rows, left=2)
 
 
+def blind_lines(comparisons: Mapping[str, Comparison]) -> str:
+    """Return what the data of each case cannot show, a line each."""
+    return "\n".join(f"{name} cannot show {', '.join(c.blind)}" for name, c in comparisons.items() if c.blind)
+
+
 def equation_table(frame: pd.DataFrame) -> str:
     """Return a table of the equations that do not agree as printed."""
     rows: list[tuple[str, ...]] = [("equation", "as printed", "max error", "corrected", "remark")]
@@ -54,6 +61,69 @@ def equation_table(frame: pd.DataFrame) -> str:
     ):
         rows.append((name, printed, "" if np.isnan(error) else f"{error:.2g}", corrected, remark))
     return table(rows, left=5)
+
+
+def worked_table(example: Example, frame: pd.DataFrame) -> str:
+    """Return a table of the printed numbers that are not right."""
+    rows: list[tuple[str, ...]] = [("printed", "quantity", "step", "value", "autograd", "verdict", "explained by")]
+    for number, row in zip(example.printed, frame.to_dict("records"), strict=True):
+        if row["verdict"] != "ok":
+            digits = max(len(number.value.lstrip("-0.")), 3)
+            layer = "" if number.key[1] is None else f" {number.key[1]}"
+            what = f"{number.key[0]}{layer} {row['index']}".strip()
+            said = (number.value, f"{row['autograd']:.{digits}g}", row["verdict"], row["explained_by"])
+            rows.append((number.name, what, f"{number.step:,}", *said))
+    return table(rows, left=7) if len(rows) > 1 else ""
+
+
+def worked_line(frame: pd.DataFrame) -> str:
+    """Return the result of a worked example in one line."""
+    counts = frame["verdict"].value_counts()
+    explained = (frame["explained_by"] != "").sum()
+    parts = [f"{counts.get('ok', 0)} right", f"{counts.get('wrong', 0)} wrong"]
+    parts[1] += f" ({explained} explained)" if counts.get("wrong", 0) else ""
+    parts += [f"{counts['undecided']} undecided"] if "undecided" in counts else []
+    return f"{frame['example'].iloc[0]}: {len(frame)} printed numbers, {', '.join(parts)}"
+
+
+def check_line(comparison: Comparison) -> str:
+    """Return the result of a check in one line."""
+    if comparison.passed:
+        worst = max(greatest(m.ratio) for m in comparison.measured)
+        return f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2f} of its tolerance"
+    mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
+    return f"MISMATCH{': ' + mistakes if mistakes else ''}"
+
+
+def mistake_table(frame: pd.DataFrame) -> str:
+    """Return a table with one line per mistake, the pairs together, and one for no mistake at all."""
+    counted = frame[frame["applicable"] == "yes"].assign(
+        named=is_named, located=lambda rows: rows["expected_wrong"] == rows["first_wrong"]
+    )
+    kind = counted["mistake"].where(~counted["mistake"].str.contains(" + ", regex=False), "two together")
+    rows: list[tuple[str, ...]] = [("mistake", "cells", "caught", "located", "named", "with gradients only")]
+    for mistake, cells in counted.groupby(kind, sort=False):
+        whole, part = (cells[cells["given"] == given] for given in GIVEN)
+        shares = [cells["caught"].mean(), whole["located"].mean(), whole["named"].mean(), part["named"].mean()]
+        shown = [
+            "" if np.isnan(share) or (mistake == "none" and i) else f"{share:.1%}" for i, share in enumerate(shares)
+        ]
+        rows.append((str(mistake), f"{len(cells):,}", *shown))
+    return table(rows, left=1)
+
+
+def mistakes_line(frame: pd.DataFrame) -> str:
+    """Return the result of the mistakes in one line."""
+    counted = frame[frame["applicable"] == "yes"]
+    right, wrong = counted[counted["mistake"] == "none"], counted[counted["mistake"] != "none"]
+    whole = wrong[wrong["given"] == "all"]
+    same = wrong[wrong["named"].str.contains("=") & is_named(wrong)]["named"].nunique()
+    return (
+        f"{wrong['caught'].sum():,} of {len(wrong):,} mistakes caught,"
+        f" {(whole['expected_wrong'] == whole['first_wrong']).sum():,} of {len(whole):,} located,"
+        f" {is_named(wrong).sum():,} of {len(wrong):,} named ({same} times two are the same formula);"
+        f" {right['caught'].sum()} false alarms in {len(right)}; {len(frame) - len(counted):,} cells do not apply"
+    )
 
 
 def table(rows: Sequence[Sequence[str]], left: int) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -168,10 +169,31 @@ class Twin:
                     hook.remove()
             return tuple(seen)
 
-        names = {}
-        for l, (weight, bias) in enumerate(self.parameters):
-            names[f"{2 * l}.weight"], names[f"{2 * l}.bias"] = weight, bias
-        outputs: tuple[Tensor, ...] = self._over_stack(model)(names, inputs)
+        outputs: tuple[Tensor, ...] = self._over_stack(model)(self._named(self.parameters), inputs)
+        return outputs
+
+    def train(
+        self, inputs: FloatArray, targets: FloatArray, learning_rate: float, steps: int, train_biases: bool = True
+    ) -> tuple[FloatArray, ...]:
+        """Return the weights W^(1) .. W^(L) after so many steps of torch's own training.
+
+        Parameters
+        ----------
+        inputs, targets, learning_rate, train_biases : of each step, as in `run`
+        steps : 0 or more
+        """
+        with neutral():
+            x, t = self._tensor(inputs), self._tensor(targets)
+            trained = self.parameters
+            for _ in range(steps):
+                leaves = [tensor.requires_grad_() for pair in trained for tensor in pair]
+                gradients = torch.autograd.grad(self._cost(self._output(trained, x), t).sum(), leaves)
+                pairs = zip(trained, zip(gradients[0::2], gradients[1::2], strict=True), strict=True)
+                trained = [self._step(old, gradient, learning_rate, train_biases) for old, gradient in pairs]
+            return tuple(self._joined(*pair) for pair in trained)
+
+    def _output(self, parameters: Sequence[tuple[Tensor, Tensor]], inputs: Tensor) -> Tensor:
+        outputs: Tensor = self._over_stack(partial(functional_call, self.model))(self._named(parameters), inputs)
         return outputs
 
     # One equation at a time, on numbers that somebody else computed.
@@ -216,7 +238,21 @@ class Twin:
             pair = self._linear(gradient)
             return self._joined(*self._step(self.parameters[l - 1], pair, learning_rate, train_biases))
 
+    def slopes(self, preactivations: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        """Return da^(l)/dz^(l) of the layers 1 .. L, by autograd, from these z^(1) .. z^(L)."""
+        with neutral():
+            leaves = [self._tensor(z).requires_grad_() for z in preactivations]
+            values = [self.model[2 * l + 1](z) for l, z in enumerate(leaves)]
+            return tuple(map(self._array, torch.autograd.grad([a.sum() for a in values], leaves)))
+
     # The pieces.
+
+    def _named(self, parameters: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        """The parameters by the names that the model has for them."""
+        names = {}
+        for l, (weight, bias) in enumerate(parameters):
+            names[f"{2 * l}.weight"], names[f"{2 * l}.bias"] = weight, bias
+        return names
 
     def _over_stack(self, function: Any) -> Any:
         return vmap(function) if self.stack else function

@@ -57,7 +57,8 @@ def test_a_mismatch_exits_with_1_and_says_where(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(cases.CASES, "note", lambda dtype: Case(net, always([[0.35, 0.9]], [[0.25, 0.8]]), 2))
     assert main(["compare", "note", "--out", str(tmp_path)]) == 1
     out = lines(capsys)
-    assert any("delta^(1) is wrong at step 1" in line for line in out)
+    assert any("note: delta^(1) is the first wrong quantity (layer 1 of 2)" in line for line in out)
+    assert any("w^(2) is not transposed [no_transpose]" in line for line in out)
     assert any("replay: handnet compare note --dtype float64 --steps 2" in line for line in out)
     assert out[-1].startswith("MISMATCH in note")
     assert set(pd.read_csv(tmp_path / "comparison.csv")["verdict"]) == {"ok", "wrong", "inherited"}
@@ -142,3 +143,101 @@ def test_the_digits_are_the_whole_set():
     assert inputs.max() == 1
     assert (targets.sum(axis=1) == 1).all()
     assert targets.sum(axis=0).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+# check file.py:function
+
+OWN = """
+import numpy as np
+import helper
+
+def backprop(weights, inputs, targets):
+    a = [inputs]
+    for w, b in weights:
+        a.append(helper.sigmoid(a[-1] @ w.T + b))
+    delta = (a[-1] - targets) / len(inputs) * a[-1] * (1 - a[-1])
+    gradients = []
+    for l in range(len(weights) - 1, -1, -1):
+        gradients.insert(0, (delta.T @ a[l], delta.sum(0)))
+        delta = (delta @ weights[l][0]) * a[l] * (1 - a[l])
+    return gradients
+
+class Net:
+    @staticmethod
+    def doubled(weights, inputs, targets):
+        return [(2 * w, 2 * b) for w, b in backprop(weights, inputs, targets)]
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "helper.py").write_text("import numpy as np\n\ndef sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n")
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    return path
+
+
+def test_a_right_file_passes_and_its_numbers_are_written(own, tmp_path, capsys):
+    out = tmp_path / "reports"
+    assert main(["check", f"{own}:backprop", "--layout", "linear", "--sizes", "3,5,4,3", "--out", str(out)]) == 0
+    assert lines(capsys)[-1].startswith("match: the worst of 177 numbers is at 0.")
+    frame = pd.read_csv(out / "comparison.csv")
+    assert set(frame["sizes"]) == {"3-5-4-3"}
+    assert set(frame["case"]) == {"3-5-4-3"}
+    assert set(frame["batch"]) == {6}
+    assert {path.name for path in out.iterdir()} == {"comparison.csv", "elements.csv", "run.json"}
+
+
+def test_a_wrong_file_is_diagnosed_and_exits_with_1(own, tmp_path, capsys):
+    assert main(["check", f"{own}:Net.doubled", "--layout", "linear", "--out", str(tmp_path / "reports")]) == 1
+    out = lines(capsys)
+    assert any("the cost lacks its factor 1/2 [no_half]" in line for line in out)
+    assert out[-1].startswith("MISMATCH: no_half")
+    assert set(pd.read_csv(tmp_path / "reports" / "comparison.csv")["sizes"]) == {"2-5-4-3", "4-4-4-4"}
+
+
+def test_a_file_written_for_another_activation_or_reduction_is_checked_as_such(own, tmp_path, capsys):
+    arguments = ["check", f"{own}:backprop", "--layout", "linear", "--out", str(tmp_path / "reports")]
+    assert main([*arguments, "--activation", "tanh,tanh"]) == 1
+    assert "the activation is the sigmoid [sigmoid_activation]" in capsys.readouterr().out
+    assert main([*arguments, "--reduction", "sum"]) == 1
+    assert "[averaged_twice]" in capsys.readouterr().out
+
+
+TARGETS = {
+    "no function": ("own.py", "expected file.py:function, or a worked example .toml"),
+    "no file": ("nobody.py:backprop", "nobody.py: No such file"),
+    "no such name": ("own.py:train", "own.py has no train"),
+    "a syntax error": ("broken.py:backprop", "broken.py raised SyntaxError"),
+    "an import that fails": ("missing.py:backprop", "missing.py raised ModuleNotFoundError: No module named 'nowhere'"),
+    "no function either": ("own.py:np.pi", "backprop is a float: expected a function"),
+    "no example": ("nothing.toml", "nothing.toml: No such file"),
+}
+
+
+@pytest.mark.parametrize(("target", "message"), TARGETS.values(), ids=TARGETS)
+def test_a_target_that_cannot_be_used_is_one_line(own, tmp_path, capsys, monkeypatch, target, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.py").write_text("def backprop(:\n")
+    (tmp_path / "missing.py").write_text("import nowhere\n")
+    assert main(["check", target, "--out", "reports"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [["--sizes", "3,x"], ["--layout", "rows"], ["--reduction", "max"], ["--dtype", "half"]]
+)
+def test_a_wrong_option_of_check_is_one_line(capsys, option):
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", "own.py:backprop", *option])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_joblib_several_jobs_are_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert main(["mistakes", "--jobs", "2", "--out", str(tmp_path)]) == 2
+    assert 'joblib is not installed: pip install "handnet[sweep]"' in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 from comparisons import Comparison, MismatchError, compare
 from comparisons.checks import hand_quantities
 from comparisons.comparison import write_csv
-from comparisons.measure import Problem, measure
+from comparisons.measure import Problem, Truth, measure
 from handnet import Network
 
 SIZES = (3, 5, 4, 2)
@@ -73,7 +73,8 @@ def test_a_planted_fault_is_wrong_and_what_follows_inherits(net, samples, key):
     assert inherited <= FEEDS[key[0]]
     if key in (("activation", 1), ("delta", 3), ("gradient", 2)):
         assert inherited == FEEDS[key[0]]
-    with pytest.raises(MismatchError, match="is wrong at step 1"):
+    assert comparison.diagnosis.first_wrong == key
+    with pytest.raises(MismatchError, match="is the first wrong quantity"):
         comparison.assert_close()
 
 
@@ -82,10 +83,12 @@ def test_the_message_names_element_values_tolerance_and_replay(net, samples):
     message = comparison.message()
     worst = next(m for m in comparison.measured if m.verdict == "wrong")
     sample, node = worst.worst
+    assert message.startswith("delta^(2) is the first wrong quantity (layer 2 of 3). No known mistake explains it;")
+    assert "it is 1.000000001 times autograd's" in message
     assert f"delta_{node}^(2) [sample {sample}] is {float(worst.hand[sample, node])!r}" in message
-    assert f"says {float(worst.torch[sample, node])!r}" in message
-    assert "delta^(2) is wrong at step 1" in message
-    assert "exceeds the tolerance" in message
+    assert f"autograd says {float(worst.torch[sample, node])!r}" in message
+    assert f"(tolerance {float(worst.tolerance[sample, node]):.2g})" in message
+    assert "Worst of 24 wrong numbers among 24 at step 1" in message
     assert "replay: compare(network, inputs, targets, learning_rate=0.5, steps=2)" in message
 
 
@@ -107,7 +110,7 @@ def test_the_tolerance_is_tight(rng, sizes, dtype, change, batch, quantity):
     for key in [k for k in given if k[0] == quantity]:
         # Changing every element at once tries each: an element's verdict depends on its own error alone.
         changed = {**given, key: (given[key].astype(np.float64) * (1 + change)).astype(dtype)}
-        measured, _ = measure(problem, changed)
+        measured = measure(Truth(problem), changed)
         verdicts = next(m for m in measured if m.key == key).verdicts
         large = np.abs(given[key]) >= np.median(np.abs(given[key]))
         assert (verdicts[large] == 3).all()
@@ -120,7 +123,7 @@ def test_nan_and_infinity_never_match(net, samples, poison):
     for key, value in given.items():
         bad = np.array(value)
         bad.flat[0] = poison
-        measured, _ = measure(problem, {**given, key: bad})
+        measured = measure(Truth(problem), {**given, key: bad})
         assert next(m for m in measured if m.key == key).verdict == "wrong"
 
 
@@ -128,13 +131,13 @@ def test_where_upstream_was_not_given_a_failure_is_wrong(net, samples):
     problem = Problem(net.weights, net.activation, *samples)
     given, _ = hand_quantities(net, problem)
     only = {("gradient", l): given["gradient", l] * (1 + 1e-9) for l in (1, 2, 3)}
-    measured, _ = measure(problem, only)
+    measured = measure(Truth(problem), only)
     assert [m.verdict for m in measured] == ["wrong"] * 3
     assert all(m.local_ratio is None for m in measured)
 
 
 def test_a_comparison_of_nothing_fails():
-    comparison = Comparison((), (2, 2), ("sigmoid",), "float64", 1)
+    comparison = Comparison((), (2, 2), ("sigmoid",), "float64")
     assert not comparison.passed
     with pytest.raises(MismatchError, match="nothing was compared"):
         comparison.assert_close()

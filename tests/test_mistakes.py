@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from comparisons.checks import hand_quantities
-from comparisons.measure import Problem, measure
-from comparisons.mistakes import MISTAKES, NotApplicable, Seams, Variant, pairs, singles
+from comparisons.measure import Problem, Truth, measure
+from comparisons.mistakes import MISTAKES, SEAMS, Lineup, NotApplicable, Seams, Variant, overridden, pairs, singles
 from handnet import Network
 
 SIZES = (4, 4, 4, 4)
+OWN = {"sigmoid": ("sigmoid_slope", "sigmoid_activation"), "tanh": ("tanh_slope", "tanh_activation")}
 
 
 @pytest.fixture(params=["sigmoid", "tanh"])
@@ -22,8 +23,11 @@ def test_without_a_mistake_the_seams_are_the_network_bit_for_bit(rng, stack, tra
     x, t = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
     problem = Problem(net.weights, net.activation, x, t, train_biases=train_biases)
     expected, _ = hand_quantities(net, problem)
-    for key, value in Seams(problem).run().items():
-        assert (value == expected[key]).all(), key
+    apart = Seams(problem).run()
+    (in_a_lineup,) = Variant(()).run([problem])
+    for key, value in expected.items():
+        assert (apart[key] == value).all(), key
+        assert (in_a_lineup[key] == value).all(), key
 
 
 # Where each mistake shows first, on a network of three square layers.
@@ -43,31 +47,42 @@ FIRST = {
     "no_hidden_slope": ("delta", 2),
     "no_transpose": ("delta", 2),
     "updated_weights": ("delta", 2),
+    "wrong_weights": ("delta", 2),
     "wrong_row_stripped": ("delta", 2),
     "wrong_layer_below": ("gradient", 3),
-    "bias_not_trained": ("gradient", 3),
-    "bias_not_updated": ("weight", 3),
     "last_sample_only": ("gradient", 3),
+    "bias_not_trained": ("gradient", 3),
+    "bias_batch_sum": ("gradient", 3),
+    "weight_batch_sum": ("gradient", 3),
     "transposed_gradient": ("gradient", 3),
+    "bias_not_updated": ("weight", 3),
     "ascent": ("weight", 3),
     "no_learning_rate": ("weight", 3),
     "first_layer_not_trained": ("weight", 1),
+    "sigmoid_activation": ("activation", 1),
+    "tanh_activation": ("activation", 1),
+    "relu_activation": ("activation", 1),
+    "identity_activation": ("activation", 1),
     "single_precision": ("activation", 1),
 }
+
+
+def test_each_mistake_has_its_place():
+    assert set(FIRST) == set(MISTAKES) - {"accumulated_gradient"}  # which shows at the second step
 
 
 @pytest.mark.parametrize("name", FIRST)
 def test_each_mistake_goes_wrong_first_where_it_is_made(problem, name):
     (given,) = Variant((name,)).run([problem])
-    measured, _ = measure(problem, given)
+    measured = measure(Truth(problem), given)
     wrong = next((m.key for m in measured if m.verdict == "wrong"), None)
-    own_slope = {"tanh": "tanh_slope", "sigmoid": "sigmoid_slope"}[problem.activation[0]]
-    assert wrong == (None if name == own_slope else FIRST[name])
+    assert wrong == (None if name in OWN[problem.activation[0]] else FIRST[name])
 
 
 def test_an_accumulated_gradient_shows_at_the_second_step(problem):
-    first, second = Variant(("accumulated_gradient",)).run([problem, problem])
+    first, second, third = Variant(("accumulated_gradient",)).run([problem] * 3)
     assert (second["gradient", 1] == 2 * first["gradient", 1]).all()
+    assert np.allclose(third["gradient", 1], 3 * first["gradient", 1], rtol=1e-14)
 
 
 def test_a_mistake_can_be_placed_in_one_layer_or_the_hidden_ones(problem):
@@ -88,15 +103,53 @@ def test_two_mistakes_combine(problem):
     assert np.allclose(both["gradient", 2], -2 * right["gradient", 2], rtol=1e-12)
 
 
-def test_a_missing_transpose_cannot_be_made_on_unequal_widths(rng):
+def test_two_mistakes_at_one_seam_combine_by_inheritance(problem):
+    (both,) = Variant(("ascent", "no_learning_rate")).run([problem])
+    assert np.allclose(both["weight", 2], problem.weights[1] + both["gradient", 2], rtol=1e-14)
+
+
+@pytest.mark.parametrize("stack", [(), (2,)], ids=["alone", "stack"])
+def test_a_lineup_gives_each_variants_own_numbers(rng, stack):
+    net = Network.random(SIZES, rng=rng, activation=["tanh", "sigmoid", "relu"], stack=stack)
+    samples = [(rng.standard_normal((6, 4)), rng.standard_normal((6, 4))) for _ in range(2)]
+    steps = [Problem(net.weights, net.activation, x, t) for x, t in samples]
+    variants = [v for v in (*singles(3), *pairs()) if "single_precision" not in v.mistakes]
+    lineup = Lineup(variants)
+    together = [lineup.run(problem) for problem in steps]
+    assert not lineup.misfits
+    for i in range(0, len(variants), 7):
+        for problem, mine, all_of_them in zip(steps, variants[i].run(steps), together, strict=True):
+            for key, value in mine.items():
+                shared = all_of_them[key].ndim == value.ndim
+                whole = all_of_them[key] if shared else all_of_them[key][i]
+                assert (whole == value).all(), (variants[i], key, problem)
+
+
+def test_what_does_not_fit_the_shapes_leaves_the_others_alone(rng):
     net = Network.random((3, 5, 4, 2), rng=rng)
     problem = Problem(net.weights, net.activation, rng.standard_normal((6, 3)), rng.standard_normal((6, 2)))
     with pytest.raises(NotApplicable):
         Variant(("no_transpose",)).run([problem])
+    misfits = {"no_transpose", "wrong_weights", "wrong_layer_below", "transposed_gradient"}
+    variants = [Variant((name,)) for name in MISTAKES if name != "single_precision"]
+    lineup = Lineup(variants)
+    made = lineup.run(problem)
+    assert {variants[i].mistakes[0] for i in lineup.misfits} == misfits
+    i = variants.index(Variant(("reversed_error",)))
+    assert np.allclose(made["delta", 1][i], -Seams(problem).run()["delta", 1], rtol=1e-14)
 
 
 def test_the_catalogue_goes_from_the_simple_to_the_combined():
     assert [v.mistakes[0] for v in singles(3)][: len(MISTAKES)] == list(MISTAKES)
     assert str(Variant(("no_transpose",), "layer 2")) == "no_transpose (layer 2)"
-    assert all(len(v.mistakes) == 2 for v in pairs())
-    assert all(kind.__doc__ and "\n" not in kind.__doc__ for kind in MISTAKES.values())
+    assert all(len(v.mistakes) == 2 and not overridden(v.mistakes[0]) & overridden(v.mistakes[1]) for v in pairs())
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_each_mistake_is_one_line_and_one_seam_or_two(name):
+    kind = MISTAKES[name]
+    assert kind.__doc__
+    assert "\n" not in kind.__doc__
+    assert kind.equals
+    assert len(overridden(name)) <= 3
+    assert overridden(name) <= set(SEAMS)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from comparisons.checks import hand_quantities
-from comparisons.measure import Problem, measure
+from comparisons.measure import Problem, Truth, measure
 from comparisons.rounding import Rounding
 from comparisons.twin import Twin
 from handnet import Network
@@ -48,7 +48,7 @@ def survey(networks, seed, work):
     while done < networks:
         problem, regime = random_problem(rng, work)
         given, _ = hand_quantities(Network(problem.weights, problem.activation), problem)
-        measured, _ = measure(problem, given)
+        measured = measure(Truth(problem), given)
         stack = len(problem.weights[0])
         done += stack
         ratio = max(m.ratio.max() for m in measured)
@@ -145,6 +145,7 @@ def test_a_sigmoid_that_vanishes_on_one_side_and_is_subnormal_on_the_other_is_ri
     problem = Problem(net.weights, net.activation, np.ones((1, 1)), np.zeros((1, 2)))
     given, _ = hand_quantities(net, problem)
     assert 0 < given["activation", 1][0, 0] < np.finfo(np.float64).tiny
-    measured, twin = measure(problem, given)
+    truth = Truth(problem)
+    measured, twin = measure(truth, given), truth.run
     assert twin.activations[0][0, 0] == 0
     assert {m.verdict for m in measured} == {"ok"}

@@ -1,0 +1,236 @@
+"""The diagnosis: where, why, who says so, and what the data cannot show."""
+
+import re
+
+import numpy as np
+import pytest
+
+from comparisons import compare
+from comparisons.checks import hand_quantities
+from comparisons.complex_step import third_opinion
+from comparisons.measure import Problem, Truth
+from comparisons.mistakes import MISTAKES
+from handnet import Network
+
+SIZES = (3, 5, 4, 2)
+
+
+def samples(rng, sizes=SIZES, n=6):
+    return rng.standard_normal((n, sizes[0])), rng.uniform(0, 1, (n, sizes[-1]))
+
+
+class Untransposed(Network):
+    def w(self, l):
+        return np.swapaxes(super().w(l), -1, -2)
+
+
+class ForgottenBias(Network):
+    def preactivation(self, l, a_below):
+        return a_below @ self.weights[l - 1][..., :-1, :]
+
+
+class Accumulating(Network):
+    """Adds the gradients of all steps up, as where nobody sets them to zero."""
+
+    total = None
+
+    def gradient(self, a_below, delta):
+        g = super().gradient(a_below, delta)
+        if g.shape == self.weights[0].shape:  # of the first layer
+            self.total = g if self.total is None else self.total + g
+            return self.total
+        return g
+
+
+class WrongByAHair(Network):
+    def hidden_delta(self, l, delta_above, a):
+        return super().hidden_delta(l, delta_above, a) * (1 + 1e-9)
+
+
+def test_the_message_says_where_what_why_and_what_it_should_be(rng):
+    net = Untransposed(Network.random([2, 2, 2], rng=rng).weights)
+    diagnosis = compare(net, [0.05, 0.10], [0.01, 0.99]).diagnosis
+    assert diagnosis.first_wrong == ("delta", 1)
+    assert diagnosis.mistakes == diagnosis.candidates == ("no_transpose",)
+    assert str(diagnosis).startswith(
+        "delta^(1) is the first wrong quantity (layer 1 of 2). It equals D^(1) w^(2) delta^(2):"
+        " w^(2) is not transposed [no_transpose]. Should be: (delta @ w) * a * (1 - a)"
+    )
+    assert re.search(
+        r"Worst of 2 wrong numbers among 2 at step 1: delta_[01]\^\(1\) is [-\d.e]+, autograd", str(diagnosis)
+    )
+
+
+def test_a_fault_in_one_layer_is_placed_there(rng):
+    class NoSlopeInLayer1(Network):
+        def slope(self, l, a):
+            return np.ones_like(a) if l == 1 else super().slope(l, a)
+
+    net = NoSlopeInLayer1(Network.random(SIZES, rng=rng).weights)
+    diagnosis = compare(net, *samples(rng)).diagnosis
+    assert diagnosis.mistakes == ("no_hidden_slope",)
+    assert "[no_hidden_slope], in layer 1 only." in str(diagnosis)
+
+
+def test_two_mistakes_are_named_together(rng):
+    class Two(ForgottenBias):
+        def updated(self, l, gradient, learning_rate):
+            return self.weights[l - 1] + learning_rate * gradient
+
+    diagnosis = compare(Two(Network.random(SIZES, rng=rng).weights), *samples(rng)).diagnosis
+    assert diagnosis.mistakes == ("no_bias", "ascent")
+    assert "and it follows" not in str(diagnosis)
+    assert "[no_bias]; and" in str(diagnosis)
+
+
+def test_a_gradient_never_set_to_zero_is_named_at_the_second_step(rng):
+    net = Accumulating(Network.random([3, 4, 2], rng=rng).weights)
+    diagnosis = compare(net, *samples(rng, (3, 2)), steps=4).diagnosis
+    assert diagnosis.first_wrong == ("gradient", 1)
+    assert diagnosis.mistakes == ("accumulated_gradient",)
+    assert "at step 2" in str(diagnosis)
+
+
+def test_what_coincides_on_the_data_is_listed(rng):
+    class Last(Network):
+        def error(self, output, targets):
+            return super().error(output, targets) / output.shape[-1]
+
+    # As many outputs as samples: to average over the one is to average over the other.
+    net = Last(Network.random([3, 2], rng=rng).weights)
+    diagnosis = compare(net, *samples(rng, (3, 2), n=2)).diagnosis
+    assert diagnosis.mistakes == ()  # its cost is right, which neither mistake leaves
+
+    class Both(Last):
+        def cost(self, output, targets):
+            return super().cost(output, targets) / output.shape[-1]
+
+    diagnosis = compare(Both(net.weights), *samples(rng, (3, 2), n=2)).diagnosis
+    assert diagnosis.mistakes == ("averaged_twice",)
+    assert diagnosis.candidates == ("averaged_twice", "output_mean")
+    assert "On this data the same: output_mean." in str(diagnosis)
+
+
+def test_of_a_stack_the_wrong_network_is_named(rng):
+    net = ForgottenBias(Network.random(SIZES, rng=rng, stack=(2, 3)).weights)
+    weights = [w.copy() for w in net.weights]
+    for w in weights:
+        w[..., -1, :] = 0
+        w[1, 2, -1, :] = 0.5
+    comparison = compare(ForgottenBias(weights), *samples(rng))
+    assert str(comparison.diagnosis).startswith("Network 1, 2 of the stack: a^(1) is the first wrong quantity")
+    assert comparison.diagnosis.mistakes == ("no_bias",)
+
+
+def test_a_right_network_has_no_diagnosis(rng):
+    assert compare(Network.random(SIZES, rng=rng), *samples(rng)).diagnosis is None
+
+
+# The third opinion.
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
+@pytest.mark.parametrize("stack", [(), (2,)], ids=["alone", "stack"])
+def test_complex_step_differentiation_agrees_with_autograd_on_every_number(rng, activation, stack):
+    net = Network.random(SIZES, rng=rng, activation=activation, stack=stack)
+    problem = Problem(net.weights, net.activation, *samples(rng), train_biases=False)
+    checked = 0
+    for key, (right, tolerance) in Truth(problem).pairs.items():
+        for index in np.ndindex(right.shape):
+            opinion = third_opinion(problem, key, index)
+            assert opinion is not None
+            assert abs(opinion - right[index]) <= tolerance[index], (key, index)
+            checked += 1
+    assert checked > 100
+
+
+def test_at_the_kink_of_relu_there_is_no_third_opinion():
+    problem = Problem((np.array([[1.0], [0.0]]),), ("relu",), np.array([[0.0]]), np.array([[1.0]]))
+    assert third_opinion(problem, ("delta", 1), (0, 0)) is None
+
+
+def test_where_numbers_overflow_there_is_no_third_opinion():
+    problem = Problem((np.array([[1e200], [0.0]]),), ("identity",), np.array([[1e200]]), np.array([[1.0]]))
+    assert third_opinion(problem, ("gradient", 1), (0, 0)) is None
+
+
+def test_a_wrong_twin_would_be_told_from_a_wrong_implementation(rng, monkeypatch):
+    """With torch's tanh kernel in the place of the sigmoid's, the implementation is right and the twin wrong."""
+    import torch
+
+    from comparisons import twin
+
+    wrong = twin.MODULES | {"sigmoid": torch.nn.Tanh}
+    monkeypatch.setattr(twin, "MODULES", wrong)
+    message = compare(Network.random([2, 3, 2], rng=rng), *samples(rng, (2, 2))).message()
+    assert "complex-step differentiation agrees with the implementation" in message
+
+
+# What the data cannot show.
+
+
+def test_what_the_data_cannot_show_comes_from_making_the_mistakes(rng):
+    net = Network.random(SIZES, rng=rng)
+    x, t = samples(rng)
+    assert compare(net, x, t, steps=2).blind == ()
+    assert compare(net, x, t).blind == ("accumulated_gradient",)
+    one = set(compare(net, x[:1], t[:1], steps=2).blind)
+    assert one == {"batch_sum", "averaged_twice", "last_sample_only", "bias_batch_sum", "weight_batch_sum"}
+    kept = set(compare(net, x, t, steps=2, train_biases=False).blind)
+    assert kept == {"bias_not_updated"}
+
+
+def test_zero_weights_hide_much(rng):
+    net = Network([np.zeros((5, 4)), np.zeros((5, 4))])
+    hidden = set(compare(net, *samples(rng, (4, 4)), steps=1).blind)
+    assert {"no_transpose", "wrong_row_stripped", "no_hidden_slope", "no_bias"} <= hidden
+    assert "reversed_error" not in hidden
+
+
+def test_symmetric_weights_hide_a_missing_transpose(rng):
+    square = rng.standard_normal((4, 4))
+    weights = [rng.standard_normal((5, 4)), np.vstack([square + square.T, rng.standard_normal(4)])]
+    assert "no_transpose" in compare(Network(weights), *samples(rng, (4, 4))).blind
+
+
+def test_what_is_no_mistake_with_the_activation_is_not_listed(rng):
+    net = Network.random(SIZES, rng=rng, activation="tanh")
+    assert not {"tanh_slope", "tanh_activation"} & set(compare(net, *samples(rng)[:1], samples(rng)[1]).blind)
+
+
+def test_a_blind_spot_is_really_blind(rng):
+    """Whoever makes a mistake that is listed passes all the same."""
+
+    class Summed(Network):
+        def error(self, output, targets):
+            return output - targets
+
+        def cost(self, output, targets):
+            return super().cost(output, targets) * output.shape[-2]
+
+    net = Summed(Network.random(SIZES, rng=rng).weights)
+    one = compare(net, *samples(rng, n=1))
+    assert one.passed
+    assert "batch_sum" in one.blind
+    several = compare(net, *samples(rng))
+    assert several.diagnosis.mistakes == ("batch_sum",)
+
+
+def test_the_network_under_test_is_asked_with_copies(rng):
+    net = Network.random(SIZES, rng=rng)
+    problem = Problem(net.weights, net.activation, *samples(rng))
+    given, _ = hand_quantities(net, problem)
+    assert not any(np.shares_memory(value, problem.inputs) for value in given.values())
+
+
+def test_a_deviation_that_no_mistake_explains_gets_its_pattern(rng):
+    diagnosis = compare(WrongByAHair(Network.random(SIZES, rng=rng).weights), *samples(rng)).diagnosis
+    assert diagnosis.mistakes == diagnosis.candidates == ()
+    assert diagnosis.first_wrong == ("delta", 2)
+    assert "No known mistake explains it; it is 1.000000001 times autograd's." in str(diagnosis)
+
+
+def test_every_mistake_made_by_hand_in_a_subclass_is_named_in_float32_too(rng):
+    net = Untransposed([w.astype(np.float32) for w in Network.random([4, 4, 4], rng=rng).weights])
+    assert compare(net, *samples(rng, (4, 4))).diagnosis.mistakes == ("no_transpose",)
+    assert "no_transpose" in MISTAKES

@@ -1,0 +1,89 @@
+"""The checker can fail: every known mistake is caught, located and named, and nothing right is."""
+
+import pandas as pd
+import pytest
+
+from comparisons import cli, proof
+from comparisons.cli import main
+from comparisons.mistakes import MISTAKES, Variant
+from comparisons.proof import MISTAKE_COLUMNS, Cell, cells, is_named, prove, proven
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Every fifth cell of two architectures, so that the layouts take turns; `handnet mistakes` has them all."""
+    chosen = [cell for cell in cells() if cell.sizes in ((2, 5, 4, 3), (4, 4, 4, 4)) and len(cell.variant.mistakes) < 2]
+    return prove(chosen[::5])
+
+
+def made(frame):
+    return frame[(frame["applicable"] == "yes") & (frame["mistake"] != "none")]
+
+
+def test_every_mistake_that_shows_is_caught_located_and_named(whole):
+    counted = made(whole)
+    assert set(counted["mistake"]) == set(MISTAKES)
+    assert set(counted["layout"]) == {"note", "linear", "columns"}
+    assert counted["caught"].all()
+    located = counted[counted["given"] == "all"]
+    assert (located["expected_wrong"] == located["first_wrong"]).all()
+    assert is_named(counted).all()
+    assert proven(whole)
+
+
+def test_no_right_implementation_raises_an_alarm(whole):
+    right = whole[whole["mistake"] == "none"]
+    assert len(right) > 1
+    assert not right["caught"].any()
+    assert (right["error_over_tolerance"] <= 1).all()
+    assert (right["named"] == "").all()
+
+
+def test_what_does_not_apply_says_why(whole):
+    other = whole[whole["applicable"] != "yes"]
+    assert other["applicable"].str.startswith(("no: it changes nothing", "no: the shapes do not fit")).all()
+    tanh_in_tanh = other[(other["mistake"] == "tanh_slope") & (other["activation"] == "tanh")]
+    assert len(tanh_in_tanh) > 0
+
+
+def test_two_mistakes_together_are_caught_and_nearly_always_named():
+    both = [cell for cell in cells() if len(cell.variant.mistakes) == 2]
+    frame = prove(both[::19])
+    counted = made(frame)
+    assert len(counted) > 50
+    assert counted["caught"].all()
+    assert is_named(counted).mean() >= 0.95
+    alone = frame[frame["applicable"].str.startswith("no: the numbers are those of")]
+    assert not alone["caught"].any()
+
+
+def test_a_checker_that_lets_everything_pass_is_found_out(monkeypatch):
+    def lenient(function, **options):
+        return right(lambda w, x, t, learning_rate: proof.Planted(Variant(()), "sigmoid", "note", "all")(w, x, t, 0.5))
+
+    right = proof.check
+    chosen = [Cell(Variant((name,)), (4, 4, 4), "sigmoid", "note", "all") for name in ("no_half", "ascent")]
+    assert proven(prove(chosen))
+    monkeypatch.setattr(proof, "check", lenient)
+    assert not proven(prove(chosen))
+
+
+def test_a_false_alarm_is_found_out(monkeypatch):
+    right = proof.check
+    monkeypatch.setattr(proof, "check", lambda function, **options: right(lambda *_: None))
+    assert not proven(prove([Cell(Variant(()), (4, 4, 4), "sigmoid", "note", "all")]))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_command_writes_every_cell_and_says_the_result(tmp_path, capsys, monkeypatch, jobs):
+    if jobs > 1:
+        pytest.importorskip("joblib")
+    few = [cell for cell in cells() if cell.sizes == (4, 4)][::9]
+    monkeypatch.setattr(cli, "cells", lambda: iter(few))
+    assert main(["mistakes", "--jobs", str(jobs), "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    frame = pd.read_csv(tmp_path / "mistakes.csv")
+    assert tuple(frame.columns) == MISTAKE_COLUMNS
+    assert len(frame) == len(few)
+    assert " mistakes caught" in out.splitlines()[-1]
+    assert "no_half" in out
