@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test slow lint wheel clean
+.PHONY: compare test slow mistakes lint wheel clean
 
 compare: .venv/installed
 	$(BIN)/handnet compare
@@ -12,6 +12,9 @@ test: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests
+
+mistakes: .venv/installed
+	$(BIN)/handnet mistakes --jobs 2
 
 lint: .venv/installed
 	$(BIN)/ruff check

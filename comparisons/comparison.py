@@ -295,7 +295,8 @@ class Comparison:
             verdict = VERDICTS[max(int(m.verdicts.max()) for m in group)]
             lines.append(
                 f"{quantity:<11} {'' if layer is None else layer!s:>5} {sum(m.hand.size for m in group):>8}"
-                f" {ratio:>16.3g} {local:>6.2g} {max(m.resolution for m in group):>11.1e}  {verdict}"
+                f" {ratio:>16.3g} {'' if np.isnan(local) else f'{local:.2g}':>6}"
+                f" {max(m.resolution for m in group):>11.1e}  {verdict}"
             )
         lines += [self.message(), *(self.remarks if self.passed else ())]
         if self.blind:

@@ -26,7 +26,7 @@ KNOWN = re.compile(
 
 
 @dataclass(frozen=True)
-class Truth:
+class LeftSide:
     """A quantity according to autograd, in the shape that the note gives it, and the tolerance of each element."""
 
     value: FloatArray
@@ -66,11 +66,11 @@ def evaluate_equations(points: int = POINTS, seed: int = 0) -> pd.DataFrame:
     weights = (rng.standard_normal((points, 3, 2)), rng.standard_normal((points, 3, 2)))
     inputs, targets = rng.standard_normal((points, 1, 2)), rng.uniform(0, 1, (points, 1, 2))
     gamma = 0.5
-    truths = autograd_truths(weights, inputs, targets, gamma)
+    sides = left_sides(weights, inputs, targets, gamma)
     # The note indexes w_ij by neuron and input; W has a row per input and a column per neuron.
     w1, w2 = ([[w[:, j, i] for j in range(3)] for i in range(2)] for w in weights)
     note = Note([inputs[:, 0, 0], inputs[:, 0, 1]], w1, w2, [targets[:, 0, 0], targets[:, 0, 1]], gamma)
-    return pd.DataFrame([_row(equation, truths) for equation in note.equations()], columns=EQUATION_COLUMNS)
+    return pd.DataFrame([_row(equation, sides) for equation in note.equations()], columns=EQUATION_COLUMNS)
 
 
 def sound(frame: pd.DataFrame) -> bool:
@@ -83,12 +83,12 @@ def misprints(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["as_printed"].isin(["differs", "shape"])]
 
 
-def _row(equation: Equation, truths: dict[str, Truth]) -> tuple[object, ...]:
-    truth = truths[equation.quantity]
-    printed = _outcome(equation.printed, equation.as_printed, truth)
+def _row(equation: Equation, sides: dict[str, LeftSide]) -> tuple[object, ...]:
+    side = sides[equation.quantity]
+    printed = _outcome(equation.printed, equation.as_printed, side)
     corrected = ""
     if equation.corrected is not None and equation.as_corrected is not None:
-        corrected = _outcome(equation.corrected, equation.as_corrected, truth).verdict
+        corrected = _outcome(equation.corrected, equation.as_corrected, side).verdict
     remark = "" if printed.verdict == "agrees" else "; ".join(filter(None, (printed.remark, equation.remark)))
     return (
         equation.name,
@@ -102,33 +102,33 @@ def _row(equation: Equation, truths: dict[str, Truth]) -> tuple[object, ...]:
     )
 
 
-def _outcome(text: str, evaluate: Callable[[], FloatArray], truth: Truth) -> Outcome:
+def _outcome(text: str, evaluate: Callable[[], FloatArray], side: LeftSide) -> Outcome:
     try:
         value = evaluate()
     except ShapeError as misfit:
         return Outcome("shape", np.nan, str(misfit))
-    true = truth.value
+    true = side.value
     if value.shape != true.shape:
         flipped = np.swapaxes(value, -1, -2)
         if 1 in value.shape[-2:] and flipped.shape == true.shape:
-            outcome = _agreement(flipped, truth)
+            outcome = _agreement(flipped, side)
             return Outcome("notation", outcome.max_error) if outcome.verdict == "agrees" else outcome
         return Outcome("shape", np.nan, f"{value.shape[1:]} where the left side is {true.shape[1:]}")
-    outcome = _agreement(value, truth)
+    outcome = _agreement(value, side)
     unknown = [symbol for symbol in SYMBOL.findall(text) if not KNOWN.fullmatch(symbol)]
     if outcome.verdict == "agrees" and unknown:
         return Outcome("notation", outcome.max_error, f"{' and '.join(unknown)} not defined")
     return outcome
 
 
-def _agreement(value: FloatArray, truth: Truth) -> Outcome:
-    error = np.abs(value - truth.value)
-    return Outcome("agrees" if (error <= truth.tolerance).all() else "differs", float(error.max()))
+def _agreement(value: FloatArray, side: LeftSide) -> Outcome:
+    error = np.abs(value - side.value)
+    return Outcome("agrees" if (error <= side.tolerance).all() else "differs", float(error.max()))
 
 
-def autograd_truths(
+def left_sides(
     weights: tuple[FloatArray, FloatArray], inputs: FloatArray, targets: FloatArray, gamma: float
-) -> dict[str, Truth]:
+) -> dict[str, LeftSide]:
     """Return every left-hand side of the note according to autograd.
 
     Parameters
@@ -143,51 +143,51 @@ def autograd_truths(
     slopes = twin.slopes(run.preactivations)
     bounds = Rounding(inputs.dtype).bounds(weights, activation, run, inputs, targets, gamma)
 
-    truths: dict[str, Truth] = {"C": _truth(run.cost, bounds.cost)}
+    sides: dict[str, LeftSide] = {"C": _left_side(run.cost, bounds.cost)}
     for l in (1, 2):
         a, delta = run.activations[l - 1], run.deltas[l - 1]
         gradient, e_gradient = run.gradients[l - 1], bounds.gradients[l - 1]
-        truths[f"a^({l})"] = _column(a, bounds.activations[l - 1])
-        truths[f"delta^({l})"] = _column(delta, bounds.deltas[l - 1])
-        truths[f"dC/dW^({l})"] = _column(gradient, e_gradient)
+        sides[f"a^({l})"] = _column(a, bounds.activations[l - 1])
+        sides[f"delta^({l})"] = _column(delta, bounds.deltas[l - 1])
+        sides[f"dC/dW^({l})"] = _column(gradient, e_gradient)
         for i in range(2):
-            truths[f"a_{i}^({l})"] = _truth(a[:, 0, i], bounds.activations[l - 1][:, 0, i])
-            truths[f"delta_{i}^({l})"] = _truth(delta[:, 0, i], bounds.deltas[l - 1][:, 0, i])
+            sides[f"a_{i}^({l})"] = _left_side(a[:, 0, i], bounds.activations[l - 1][:, 0, i])
+            sides[f"delta_{i}^({l})"] = _left_side(delta[:, 0, i], bounds.deltas[l - 1][:, 0, i])
             for j in range(3):
-                truths[f"dC/dw_{i}{j}^({l})"] = _truth(gradient[:, j, i], e_gradient[:, j, i])
-        truths[f"D^({l})"] = Truth(_diagonal(slopes[l - 1]), _diagonal(2 * bounds.slopes[l - 1]))
-    truths["A^(0)"], truths["A^(1)"] = (
+                sides[f"dC/dw_{i}{j}^({l})"] = _left_side(gradient[:, j, i], e_gradient[:, j, i])
+        sides[f"D^({l})"] = LeftSide(_diagonal(slopes[l - 1]), _diagonal(2 * bounds.slopes[l - 1]))
+    sides["A^(0)"], sides["A^(1)"] = (
         _ones_added(a, e) for a, e in ((inputs, 0 * inputs), (run.activations[0], bounds.activations[0]))
     )
-    truths["W^(2) after the step"] = _truth(run.updated[1], bounds.updated[1])
-    truths["w^(2)"] = _truth(twin.parameters[1][0].detach().numpy(), np.zeros_like(weights[1][:, :-1]))
+    sides["W^(2) after the step"] = _left_side(run.updated[1], bounds.updated[1])
+    sides["w^(2)"] = _left_side(twin.parameters[1][0].detach().numpy(), np.zeros_like(weights[1][:, :-1]))
 
     # The derivation of dC/dw_00^(2) by the chain rule, C = f(g(h)).
-    truths["c"] = _column(run.activation_gradients[1], bounds.activation_gradients[1])
-    truths["dC/da_0^(2)"] = Truth(truths["c"].value[:, 0, 0], truths["c"].tolerance[:, 0, 0])
-    truths["da_0^(2)/dh"] = Truth(truths["D^(2)"].value[:, 0, 0], truths["D^(2)"].tolerance[:, 0, 0])
-    truths["h"] = _truth(run.preactivations[1][:, 0, 0], bounds.preactivations[1][:, 0, 0])
+    sides["c"] = _column(run.activation_gradients[1], bounds.activation_gradients[1])
+    sides["dC/da_0^(2)"] = LeftSide(sides["c"].value[:, 0, 0], sides["c"].tolerance[:, 0, 0])
+    sides["da_0^(2)/dh"] = LeftSide(sides["D^(2)"].value[:, 0, 0], sides["D^(2)"].tolerance[:, 0, 0])
+    sides["h"] = _left_side(run.preactivations[1][:, 0, 0], bounds.preactivations[1][:, 0, 0])
     first_only = np.broadcast_to(np.array([[1.0, 0.0]]), inputs.shape)
     dh = twin.local_gradient(2, run.activations[0], first_only)[:, 0, 0]
-    truths["dh/dw_00^(2)"] = _truth(dh, bounds.activations[0][:, 0, 0])
+    sides["dh/dw_00^(2)"] = _left_side(dh, bounds.activations[0][:, 0, 0])
     # With the second target met exactly, autograd's cost is the first term alone.
     met = np.stack([targets[..., 0], run.activations[1][..., 1]], axis=-1)
-    truths["C - 1/2 (a_1^(2) - T_1)^2"] = _truth(twin.local_cost(run.activations[1], met), bounds.cost)
-    return truths
+    sides["C - 1/2 (a_1^(2) - T_1)^2"] = _left_side(twin.local_cost(run.activations[1], met), bounds.cost)
+    return sides
 
 
-def _truth(value: FloatArray, bound: FloatArray) -> Truth:
-    return Truth(value, 2 * bound)
+def _left_side(value: FloatArray, bound: FloatArray) -> LeftSide:
+    return LeftSide(value, 2 * bound)
 
 
-def _column(row: FloatArray, bound: FloatArray) -> Truth:
+def _column(row: FloatArray, bound: FloatArray) -> LeftSide:
     """What the twin has as (points, m, n), in the note's transposed shape."""
-    return _truth(np.swapaxes(row, -1, -2), np.swapaxes(bound, -1, -2))
+    return _left_side(np.swapaxes(row, -1, -2), np.swapaxes(bound, -1, -2))
 
 
-def _ones_added(a: FloatArray, bound: FloatArray) -> Truth:
+def _ones_added(a: FloatArray, bound: FloatArray) -> LeftSide:
     edge = np.ones((len(a), 1, 1))
-    return _truth(np.concatenate([a, edge], axis=-1), np.concatenate([bound, 0 * edge], axis=-1))
+    return _left_side(np.concatenate([a, edge], axis=-1), np.concatenate([bound, 0 * edge], axis=-1))
 
 
 def _diagonal(row: FloatArray) -> FloatArray:
