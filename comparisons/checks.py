@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -120,7 +119,7 @@ def compare_batches(
         first = trial if first is None else first.then(trial) if step == 2 else first
         last = trial if last is None else last.of_last_step().then(trial)
         if diagnosis is None and any(m.verdict == "wrong" for m in rows):
-            diagnosis = _diagnosis(last, measured)
+            diagnosis = diagnose([last], measured)
         if updated is None:
             break
         network = updated
@@ -139,24 +138,6 @@ def compare_batches(
         findings=tuple(findings),
         find_blind=partial(blind, [first]) if first else tuple,
     )
-
-
-def _diagnosis(trial: Trial, measured: Sequence[Measured]) -> Diagnosis | None:
-    """The diagnosis; of a stack, that of the network with the first wrong number."""
-    first = next(m for m in measured if m.verdict == "wrong")
-    network = first.worst[: trial.stack_axes]
-    if not network:
-        return diagnose([trial], measured)
-    alone = trial.of_network(network)
-    steps = range(trial.step, trial.step + len(alone.truths))
-    again = [
-        m
-        for step, truth, given in zip(steps, alone.truths, alone.given, strict=True)
-        for m in measure(truth, given, case=trial.case, step=step)
-    ]
-    found = diagnose([alone], again)
-    where = f"Network {', '.join(map(str, network))} of the stack: "
-    return found and replace(found, message=where + found.message)
 
 
 def check(

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from comparisons import report
@@ -14,9 +15,12 @@ from comparisons.cases import CASES, case
 from comparisons.checks import check, compare_batches
 from comparisons.comparison import Comparison
 from comparisons.equations import POINTS, evaluate_equations, sound
-from comparisons.implementation import LAYOUTS, REDUCTIONS, load
+from comparisons.implementation import LAYOUTS, REDUCTIONS, ImplementationError, load
+from comparisons.planted import all_caught, planted_grid, sweep_planted
 from comparisons.proof import cells, prove, proven
+from comparisons.sweep import Setting, Subject, grid, replayed, sweep
 from comparisons.twin import checked_device
+from comparisons.work import default_jobs
 from comparisons.worked import check_example, read_example
 
 DTYPES = ("float64", "float32")
@@ -37,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as problem:
         where = f" {problem.filename}" if problem.filename else ""
         return _bad_input(options, f"cannot write or read{where}: {problem.strerror or problem}")
+    except ImplementationError as problem:
+        print(f"handnet {options.command}: {problem}", file=sys.stderr)
+        return MISMATCH
     except (ValueError, TypeError, ImportError, MemoryError) as problem:
         return _bad_input(options, str(problem) or "out of memory")
     except KeyboardInterrupt:
@@ -74,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--learning-rate", type=float, help="instead of each case's own")
     compare.add_argument("--device", default="cpu", help="where torch computes: cpu or cuda")
     compare.add_argument("--elements", choices=("worst", "all"), default="worst", help="what elements.csv lists")
+    compare.add_argument("--replay", type=_replay, metavar="SEED:INDEX", help="one network of a sweep, alone")
+    compare.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of the replayed network: 3,5,2")
+    compare.add_argument("--activation", type=_names, default="sigmoid", help="of the replayed network")
+    compare.add_argument("--scale", type=float, default=1.0, help="of the replayed network's weights")
+    compare.add_argument("--batch", type=int, default=1, help="samples of the replayed network")
+    _add_implementation(compare)
     compare.set_defaults(run=_compare)
 
     equations = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
@@ -103,11 +116,40 @@ def _parser() -> argparse.ArgumentParser:
     mistakes.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
     mistakes.set_defaults(run=_mistakes)
 
-    for command in (compare, equations, check, mistakes):
+    sweep = commands.add_parser(
+        "sweep",
+        help="very many random networks beside autograd",
+        description="Compare very many random networks. What may be given several times makes a grid with the others.",
+    )
+    sweep.add_argument("--networks", type=_count, default=1_000_000, help="how many in all (1,000,000)")
+    sweep.add_argument("--sizes", type=_sizes, action="append", help="2,2,2; several times for several")
+    sweep.add_argument("--activation", type=_names, action="append", help="one name, or one per layer; several times")
+    sweep.add_argument("--dtype", choices=DTYPES, action="append", help="several times for both")
+    sweep.add_argument("--scale", type=float, action="append", help="standard deviation of the weights; several times")
+    sweep.add_argument("--batch", type=int, help="samples of each network (1; 3 with --planted)")
+    sweep.add_argument("--seed", type=_natural, default=0)
+    sweep.add_argument("--jobs", type=int, help="processes (as many as there are cores)")
+    sweep.add_argument(
+        "--cluster", metavar="ADDRESS", help="of a Dask scheduler, tcp://host:port, instead of processes"
+    )
+    sweep.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
+    sweep.add_argument("--planted", action="store_true", help="sweep each known mistake instead: which are caught")
+    _add_implementation(sweep)
+    sweep.set_defaults(run=_sweep)
+
+    for command in (compare, equations, check, mistakes, sweep):
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
     return parser
+
+
+def _add_implementation(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--implementation", default="", metavar="file.py:function", help="whose numbers, instead of handnet's own"
+    )
+    command.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
+    command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
 
 
 def _folder(text: str) -> str:
@@ -122,6 +164,17 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    return _natural(text.replace("_", "").replace(",", ""))
+
+
+def _replay(text: str) -> tuple[int, int]:
+    seed, colon, index = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is no SEED:INDEX, two whole numbers")
+    return _natural(seed), _natural(index)
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     return tuple(_natural(part.strip()) for part in text.split(","))
 
@@ -134,6 +187,8 @@ def _names(text: str) -> str | tuple[str, ...]:
 def _compare(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     checked_device(options.device)
+    if options.replay:
+        return _compare_replayed(options, started)
     results = {name: _run_case(name, options) for name in dict.fromkeys(options.cases or CASES)}
     tables = report.joined_tables(results, options.elements == "all")
     parts = [report.case_table(results), report.blind_lines(results)]
@@ -146,6 +201,16 @@ def _compare(options: argparse.Namespace) -> tuple[int, str]:
         passed, line = passed and sound(frame), f"{line}; {report.equations_line(frame)}"
     report.write_reports(tables, options.out, started)
     return MATCH if passed else MISMATCH, _ending(parts, line, options)
+
+
+def _compare_replayed(options: argparse.Namespace, started: float) -> tuple[int, str]:
+    if options.cases:
+        raise ValueError(f"{options.cases[0]} and --replay: expected one of them")
+    seed, index = options.replay
+    how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
+    comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
+    report.write_reports(comparison.tables(options.elements == "all"), options.out, started)
+    return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
 
 
 def _run_case(name: str, options: argparse.Namespace) -> Comparison:
@@ -201,6 +266,42 @@ def _mistakes(options: argparse.Namespace) -> tuple[int, str]:
     report.write_reports({"mistakes.csv": frame}, options.out, started)
     text = _ending([report.mistake_table(frame)], report.mistakes_line(frame), options)
     return MATCH if proven(frame) else MISMATCH, text
+
+
+def _sweep(options: argparse.Namespace) -> tuple[int, str]:
+    started = time.time()
+    chosen = {
+        "sizes": options.sizes,
+        "activations": options.activation,
+        "dtypes": options.dtype,
+        "scales": options.scale,
+        "batch": options.batch,
+        "seed": options.seed,
+    }
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    jobs = default_jobs() if options.jobs is None else options.jobs
+    if options.planted:
+        frame = sweep_planted(planted_grid(**chosen), options.networks, jobs, options.cluster)
+        report.write_reports({"planted.csv": frame}, options.out, started)
+        text = _ending([report.planted_table(frame)], report.planted_line(frame), options)
+        return MATCH if all_caught(frame) else MISMATCH, text
+    made = sweep(
+        grid(**chosen),
+        options.networks,
+        subject=_subject(options),
+        jobs=jobs,
+        cluster=options.cluster,
+        journal=Path(options.out) / "sweep.unfinished.jsonl",
+        resume=options.resume,
+    )
+    report.write_reports(made.tables(), options.out, started)
+    if made.journal:
+        made.journal.close()
+    return MATCH if made.passed else MISMATCH, _ending([report.sweep_table(made)], report.sweep_line(made), options)
+
+
+def _subject(options: argparse.Namespace) -> Subject:
+    return Subject(options.implementation, options.layout, options.reduction)
 
 
 def _ending(parts: Sequence[str], line: str, options: argparse.Namespace) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,6 @@ class Measured:
         Those of the one equation, on the implementation's own upstream values.
     verdicts : array of int8
         Indices into VERDICTS.
-    resolution : float
-        Tolerance / largest value, the sharper of the two.
     """
 
     case: str
@@ -71,7 +69,20 @@ class Measured:
     local_torch: FloatArray | None
     local_tolerance: FloatArray | None
     verdicts: NDArray[np.int8]
-    resolution: float
+
+    def of_network(self, network: tuple[int, ...]) -> Measured:
+        """Return what was measured of one network of a stack."""
+        sides = (self.hand, self.torch, self.tolerance, self.local_torch, self.local_tolerance, self.verdicts)
+        names = ("hand", "torch", "tolerance", "local_torch", "local_tolerance", "verdicts")
+        parts = {name: None if side is None else side[network] for name, side in zip(names, sides, strict=True)}
+        return replace(self, **parts)  # type: ignore[arg-type]
+
+    @cached_property
+    def resolution(self) -> float:
+        """Tolerance / largest value of its network, the sharper of the two tolerances, of the bluntest element."""
+        sharpest, scale = sharper(self.tolerance, self.local_tolerance), scale_of(self.key, self.torch)
+        with np.errstate(all="ignore"):
+            return float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
 
     @property
     def verdict(self) -> str:
@@ -318,6 +329,17 @@ def over(error: FloatArray, tolerance: FloatArray) -> FloatArray:
     with np.errstate(all="ignore"):
         ratio = np.where(error == 0, 0.0, error / tolerance)
     return np.where(np.isinf(tolerance), 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+
+
+def sharper(tolerance: FloatArray, local_tolerance: FloatArray | None) -> FloatArray:
+    """Return the smaller of the two tolerances; a local one without bound says nothing."""
+    return tolerance if local_tolerance is None else np.fmin(tolerance, local_tolerance)
+
+
+def scale_of(key: Key, torch: FloatArray) -> FloatArray:
+    """Return the largest value of the quantity in its network: a tolerance that is not smaller says nothing."""
+    size = np.where(np.isfinite(torch), np.abs(torch), np.inf)
+    return size if key[0] == "cost" else size.max(axis=(-2, -1), keepdims=True)
 
 
 def greatest(values: FloatArray) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from comparisons.catalogue import MARGIN, Trial, explanations, made_at
 from comparisons.comparison import Measured, distance, element_name, over, quantity_name
 from comparisons.complex_step import third_opinion
-from comparisons.measure import Problem, Truth
+from comparisons.measure import Problem, Truth, measure
 from comparisons.mistakes import MISTAKES, NotApplicable, Variant
 from comparisons.twin import Key
 from handnet.activations import FloatArray
@@ -80,6 +80,8 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     wrong_ones = [m for m in measured if m.verdict == "wrong"]
     if not wrong_ones:
         return _only_turned(trials)
+    if trials[0].stack_axes:
+        return _of_stack(trials[0], wrong_ones[0])
     misshapen = {(trial.case, key) for trial in trials for key in trial.misshapen}
     shaped = [m for m in wrong_ones if (m.case, m.key) not in misshapen] or wrong_ones
     first = shaped[0]
@@ -93,6 +95,17 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     said = [_headline(wrong, read_off is not None), why, _should_be(found, wrong, trials)]
     message = " ".join(said) + "\n" + _evidence(wrong)
     return Diagnosis(wrong.key, found[0].mistakes if found else (), tuple(map(str, found)), message)
+
+
+def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
+    """The diagnosis of the network with the first wrong number, compared again on its own."""
+    network = first.worst[: trial.stack_axes]
+    alone = trial.of_network(network)
+    steps = enumerate(zip(alone.truths, alone.given, strict=True), start=trial.step)
+    again = [m for step, (truth, given) in steps for m in measure(truth, given, case=trial.case, step=step)]
+    found = diagnose([alone], again)
+    where = f"Network {', '.join(map(str, network))} of the stack: "
+    return found and replace(found, message=where + found.message)
 
 
 def _only_turned(trials: Sequence[Trial]) -> Diagnosis | None:

@@ -50,6 +50,10 @@ class Answer:
     turned: dict[Key, str]
     remarks: tuple[str, ...]
 
+    def right_way_up(self) -> Quantities:
+        """Return what is given, with NaN too where it had to be turned."""
+        return {key: np.full_like(value, np.nan) if key in self.turned else value for key, value in self.given.items()}
+
 
 class Implementation:
     """A function under check, called with copies in its own layout.
@@ -78,6 +82,7 @@ class Implementation:
         self.function: Callable[..., Any] = function
         self.layout, self.reduction = layout, reduction
         self.takes_rate = _takes_learning_rate(function)
+        self._takes_stacks: dict[tuple[int, ...], bool] = {}
 
     @property
     def name(self) -> str:
@@ -114,6 +119,29 @@ class Implementation:
         reading.read(fields)
         given, more = _with_share(reading.given, problem)
         return Answer(given, reading.misfits, reading.turned, (*remarks, *more))
+
+    def takes_stacks(self, problem: Problem) -> bool:
+        """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""
+        if self.layout != "note":
+            return False
+        if problem.sizes not in self._takes_stacks:
+            self._takes_stacks[problem.sizes] = self._same_in_a_stack(problem.of_network((slice(0, 3),)))
+        return self._takes_stacks[problem.sizes]
+
+    def _same_in_a_stack(self, few: Problem) -> bool:
+        try:
+            together = self.ask(few, few.learning_rate)
+        except ImplementationError:
+            return False
+        if together.misfits or together.turned:
+            return False
+        alone = [self.ask(few.of_network((i,)), few.learning_rate).given for i in range(len(few.weights[0]))]
+        near = 1e3 * float(np.finfo(few.inputs.dtype).eps)
+        return all(
+            np.allclose(value[i], one[key], rtol=near, atol=near * np.abs(one[key]).max(initial=0.0), equal_nan=True)
+            for key, value in together.given.items()
+            for i, one in enumerate(alone)
+        )
 
     # Out: our arrays in their layout.
 
@@ -190,7 +218,8 @@ class _Reading:
 
     def _cost(self, value: Any) -> None:
         cost = _array("the cost", value)
-        self._take(("cost", None), cost.reshape(()) if cost.size == 1 else cost, (), self.share)
+        expected = self.problem.shape(("cost", None))
+        self._take(("cost", None), cost.reshape(expected) if cost.size == 1 else cost, expected, self.share)
 
     def _of_samples(self, quantity: str, value: Any, share: int) -> None:
         name = {"activation": "activations", "delta": "deltas"}[quantity]
@@ -208,10 +237,10 @@ class _Reading:
         name = {"gradient": "gradients", "weight": "updated"}[quantity]
         for l, entry in enumerate(self._layers(name, value), start=1):
             key = (quantity, l)
-            rows, columns = self.problem.shape(key)
             if self.layout == "note":
-                self._take(key, _array(quantity_name(key), entry), (rows, columns), share)
+                self._take(key, _array(quantity_name(key), entry), self.problem.shape(key), share)
                 continue
+            rows, columns = self.problem.shape(key)
             weight, bias = (_array(quantity_name(key), part) for part in entry)
             if bias.size != columns:
                 expected = (columns, 1) if self.layout == "columns" else (columns,)
@@ -257,7 +286,7 @@ def _with_share(given: Quantities, problem: Problem) -> tuple[Quantities, tuple[
         gradient = (problem.weights[-1] - given["weight", top]) / problem.learning_rate
     if samples == 1 or delta is None or gradient is None:
         return given, ()
-    total, biases, near = delta.sum(axis=0), gradient[-1], TOGETHER * np.abs(delta).sum(axis=0)
+    total, biases, near = delta.sum(axis=-2), gradient[..., -1, :], TOGETHER * np.abs(delta).sum(axis=-2)
     is_mean = (np.abs(total / samples - biases) <= near / samples).all()
     is_sum = (np.abs(total - biases) <= near).all()
     if not is_mean or is_sum:

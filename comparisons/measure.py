@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.comparison import INHERITED, OK, UNDECIDED, WRONG, Measured, distance, over, quantity_name
+from comparisons.comparison import (
+    INHERITED,
+    OK,
+    UNDECIDED,
+    WRONG,
+    Measured,
+    distance,
+    over,
+    quantity_name,
+    scale_of,
+    sharper,
+)
 from comparisons.rounding import Rounding
 from comparisons.twin import Key, Quantities, Twin, TwinPass
 from handnet.activations import FloatArray
@@ -56,8 +67,8 @@ class Problem:
         w = self.weights[layer - 1].shape
         return w if quantity in ("gradient", "weight") else (*stack, self.inputs.shape[-2], w[-1])
 
-    def of_network(self, network: tuple[int, ...]) -> Problem:
-        """Return the problem of one network of a stack, with its samples."""
+    def of_network(self, network: tuple[int | slice, ...]) -> Problem:
+        """Return the problem of one network of a stack, or of a slice of it, with its samples."""
         stack = self.weights[0].shape[:-2]
         inputs, targets = (
             np.broadcast_to(array, (*stack, *array.shape[-2:]))[network] for array in (self.inputs, self.targets)
@@ -214,24 +225,19 @@ def _judge(
     hand = hand.astype(np.float64)
     torch, tolerance = whole
     passes = _passes(hand, torch, tolerance)
-    scale = _scale(key, torch)
-    sharpest = tolerance
     local_torch = local_tolerance = None
     if local is None:
         failing = np.where(passes, OK, WRONG)
     else:
         local_torch, local_tolerance = local
-        # A local tolerance without bound says nothing, whatever the whole model's says.
-        sharpest = np.fmin(tolerance, local_tolerance)
         failing = np.where(_passes(hand, local_torch, local_tolerance), np.where(passes, OK, INHERITED), WRONG)
     # Without any tolerance nothing passes but the exact number: that is decided, be it zero.
-    decided = (sharpest < scale) | (sharpest == 0)
+    sharpest = sharper(tolerance, local_tolerance)
+    decided = (sharpest < scale_of(key, torch)) | (sharpest == 0)
     verdicts = np.where((failing == OK) & ~decided, UNDECIDED, failing).astype(np.int8)
-    with np.errstate(all="ignore"):
-        resolution = float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
-    sizes, batch = problem.sizes, problem.inputs.shape[-2]
+    batch = problem.inputs.shape[-2]
     return Measured(
-        case, step, key, sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts, resolution
+        case, step, key, problem.sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts
     )
 
 
@@ -244,9 +250,3 @@ def _wide(problem: Problem, pair: Pair) -> Pair:
 
 def _passes(hand: FloatArray, torch: FloatArray, tolerance: FloatArray) -> NDArray[np.bool_]:
     return over(distance(hand, torch), tolerance) <= 1
-
-
-def _scale(key: Key, torch: FloatArray) -> FloatArray:
-    """The largest value of the quantity in its network: what a tolerance must be smaller than to say anything."""
-    size = np.where(np.isfinite(torch), np.abs(torch), np.inf)
-    return size if key[0] == "cost" else size.max(axis=(-2, -1), keepdims=True)

@@ -18,6 +18,7 @@ import torch
 from comparisons.comparison import Comparison, greatest, write_csv
 from comparisons.equations import misprints
 from comparisons.proof import GIVEN, is_named
+from comparisons.sweep import Sweep
 from comparisons.worked import Example
 from handnet import __version__
 from handnet.files import replacing
@@ -124,6 +125,46 @@ def mistakes_line(frame: pd.DataFrame) -> str:
         f" {is_named(wrong).sum():,} of {len(wrong):,} named ({same} times two are the same formula);"
         f" {right['caught'].sum()} false alarms in {len(right)}; {len(frame) - len(counted):,} cells do not apply"
     )
+
+
+def sweep_table(made: Sweep) -> str:
+    """Return a table of the figures by dtype and scale."""
+    rows: list[tuple[str, ...]] = [
+        ("dtype", "scale", "networks", "numbers", "failures", "undecided", "error/tolerance")
+    ]
+    for (dtype, scale), part in made.frame.groupby(["dtype", "scale"], sort=False):
+        share = part["undecided"].sum() / part["numbers"].sum()
+        counts = (f"{part[name].sum():,}" for name in ("networks", "numbers", "failures"))
+        rows.append(
+            (str(dtype), f"{scale:g}", *counts, f"{share:.3%}", f"{part['max_error_over_tolerance'].max():.3f}")
+        )
+    return table(rows, left=1)
+
+
+def sweep_line(made: Sweep) -> str:
+    """Return the result of a sweep in one line, and how to replay the worst network where one failed."""
+    total = made.total
+    share = total.undecided / total.numbers if total.numbers else 1.0
+    figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
+    rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
+    line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2f} of its tolerance; {rate}"
+    return f"match: {line}" if made.passed else f"replay: {made.replay}\n\nMISMATCH: {line}"
+
+
+def planted_table(frame: pd.DataFrame) -> str:
+    """Return a table with one line per mistake."""
+    rows: list[tuple[str, ...]] = [("mistake", "networks", "visible", "caught of these")]
+    for mistake, part in frame.groupby("mistake", sort=False):
+        networks, visible, caught = (int(part[name].sum()) for name in ("networks", "visible", "caught"))
+        shown = (f"{visible / networks:.2%}", f"{caught / visible:.3%}" if visible else "")
+        rows.append((str(mistake), f"{networks:,}", *shown))
+    return table(rows, left=1)
+
+
+def planted_line(frame: pd.DataFrame) -> str:
+    """Return the result of the planted mistakes in one line."""
+    visible, caught = int(frame["visible"].sum()), int(frame["caught"].sum())
+    return f"{caught:,} of {visible:,} visible mistakes caught ({caught / visible:.4%})"
 
 
 def table(rows: Sequence[Sequence[str]], left: int) -> str:

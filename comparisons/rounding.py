@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from comparisons.twin import Quantities, TwinPass, in_order
 from handnet.activations import FloatArray
@@ -43,14 +45,14 @@ class Ball:
         """Make a ball in float64 around `value`; what is NaN or infinite has no bound."""
         wide = value.astype(np.float64)
         radius = np.broadcast_to(np.asarray(error, np.float64), wide.shape) * SLACK
-        return cls(wide, np.where(np.isfinite(wide) & ~np.isnan(radius), radius, np.inf))
+        return cls(wide, where_bounded(np.isfinite(wide) & ~np.isnan(radius), radius))
 
-    @property
+    @cached_property
     def exact(self) -> FloatArray:
         """A bound on the magnitude of the exact number."""
         return np.abs(self.value) + self.error
 
-    @property
+    @cached_property
     def any(self) -> FloatArray:
         """A bound on the magnitude of any evaluation."""
         return np.abs(self.value) + 2 * self.error
@@ -66,6 +68,11 @@ class Ball:
         return Ball(
             np.concatenate([self.value, np.ones(edge)], axis=-1), np.concatenate([self.error, np.zeros(edge)], axis=-1)
         )
+
+
+def where_bounded(bounded: NDArray[np.bool_], values: FloatArray) -> FloatArray:
+    """Return the values, and infinity where there is no bound."""
+    return values if np.all(bounded) else np.where(bounded, values, np.inf)
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,7 @@ class Rounding:
 
     def preactivation(self, a_below: Ball, w: FloatArray) -> FloatArray:
         """z = A W: an inner product of m + 1 terms, the weights exact."""
-        return self.inner(a_below.augmented(), Ball.of(w))
+        return self.product(a_below.augmented(), Ball.of(w)).error
 
     def activation(self, name: str, z: Ball, a: FloatArray) -> FloatArray:
         """a = sigma(z): the error of z times the steepest slope within it, and the rounding of the function."""
@@ -244,17 +251,15 @@ class Rounding:
         total = square.sum(axis=(-2, -1)) / (2 * c.value.shape[-2]) * SLACK + self.underflow(
             terms, c.any.max(axis=(-2, -1))
         )
-        return np.where(np.isnan(total), np.inf, total)
+        return np.asarray(where_bounded(~np.isnan(total), total))
 
     def passed_back(self, delta: Ball, w: FloatArray) -> Ball:
         """dC/da = delta w: the magnitude is bounded term by term, so cancellation counts against nobody."""
-        back = Ball.of(np.swapaxes(w[..., :-1, :], -1, -2))
-        return Ball.of(delta.exact @ np.abs(back.value), self.inner(delta, back))
+        return self.product(delta, Ball.of(np.swapaxes(w[..., :-1, :], -1, -2)))
 
     def gradient(self, a_below: Ball, delta: Ball) -> FloatArray:
         """dC/dW = A^T delta: an inner product over the N samples."""
-        error = self.inner(a_below.augmented().mT, delta)
-        return np.where(np.isnan(error), np.inf, error)
+        return self.product(a_below.augmented().mT, delta).error
 
     def updated(self, new: FloatArray, gradient: Ball, learning_rate: float, train_biases: bool) -> FloatArray:
         """W - gamma dC/dW; biases that are not trained are exact."""
@@ -262,6 +267,7 @@ class Rounding:
         step = rate * gradient.error + self.gamma(3) * rate * gradient.any + self.underflow(1, rate * gradient.any)
         error = Ball.of(new, step + self.gamma(2) * (np.abs(new.astype(np.float64)) + 2 * step)).error
         if not train_biases:
+            error = error.copy()
             error[..., -1, :] = 0.0
         return error
 
@@ -273,27 +279,28 @@ class Rounding:
 
     def underflow(self, operations: int, magnitude: FloatArray) -> FloatArray:
         """What underflow can add; a sum whose every term is exactly zero cannot underflow."""
-        return np.where(magnitude > 0, 2 * operations * self.tiny, 0.0)
+        return (magnitude > 0) * (2 * operations * self.tiny)
 
     def overflowing(self, magnitude: FloatArray) -> FloatArray:
         """What may pass the largest number on the way has no bound, even where a zero follows."""
-        return np.where(magnitude < self.huge, magnitude, np.inf)
+        return where_bounded(magnitude < self.huge, magnitude)
 
-    def inner(self, p: Ball, q: Ball) -> FloatArray:
-        """Bound the matrix product p q of balls, terms added in any order."""
+    def product(self, p: Ball, q: Ball) -> Ball:
+        """Bound the matrix product p q of balls, terms added in any order: its exact magnitude, and its error."""
         terms = p.value.shape[-1]
-        magnitude = self.overflowing(p.any @ q.any)
-        inherited = p.error @ q.exact if p.error.any() else 0.0
+        values = np.abs(p.value) @ np.abs(q.value)
+        inherited = p.error @ q.exact if p.error.any() else np.zeros_like(values)
         if q.error.any():
             inherited = inherited + p.any @ q.error
-        return self.gamma(terms) * magnitude + inherited + self.underflow(terms, magnitude)
+        magnitude = self.overflowing(values + 2 * inherited)
+        return Ball.of(values + inherited, self.gamma(terms) * magnitude + inherited + self.underflow(terms, magnitude))
 
     def times(self, p: Ball, q: Ball) -> FloatArray:
         """Bound the product p q entry by entry, with room for the factors to be grouped otherwise."""
         magnitude = self.overflowing(p.any * q.any)
         error = self.gamma(3) * magnitude + p.any * q.error + p.error * q.exact
         error = error + self.underflow(3, np.sign(p.any) * np.sign(q.any))
-        return np.where(np.isnan(error), np.inf, error * SLACK)
+        return where_bounded(~np.isnan(error), error * SLACK)
 
     def _deviation(self, output: Ball, targets: FloatArray) -> Ball:
         d = output.value - targets.astype(np.float64)

@@ -409,7 +409,7 @@ def _trained(example: Example, variants: Sequence[Variant], bar: bool = False) -
     steps: Iterator[int] = iter(range(1, last + 1))
     top = len(weights)
     values: dict[Printed, FloatArray] = {}
-    for step in progress(steps, last, "steps") if bar else steps:
+    for step in progress(steps, [1] * last, "steps") if bar else steps:
         asked = [number for number in example.printed if number.step == step]
         shares: dict[int | None, Quantities] = {}
         for output in {number.output for number in asked} - {None}:

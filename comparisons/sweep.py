@@ -1,0 +1,499 @@
+"""Very many random networks: each compared with autograd in every quantity, in stacks, in chunks, on any machine.
+
+Networks are drawn in blocks of 1,024, each from its own seed, and evaluated in whole blocks. So a network is the same,
+to the last bit, in whatever chunk, process or machine it is compared, and when it is replayed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass, replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from comparisons.catalogue import Trial
+from comparisons.checks import hand_quantities
+from comparisons.comparison import Comparison, distance, over
+from comparisons.diagnosis import diagnose
+from comparisons.implementation import Implementation, load
+from comparisons.journal import Journal
+from comparisons.measure import Pair, Problem, Truth, measure
+from comparisons.twin import Key, Quantities
+from comparisons.work import progress, results
+from handnet import Network
+from handnet.activations import FloatArray
+
+BLOCK = 1024
+# What is compared at once stays in the processor's cache; what is one chunk takes a fraction of a second.
+NUMBERS_AT_ONCE, NUMBERS_IN_CHUNK = 500_000, 2_000_000
+KEPT = 31 << 20
+# Error / tolerance is counted by powers of 2: less than 2^-24, then up to 1, and more.
+LEAST = -24
+
+SWEEP_COLUMNS = (
+    *("sizes", "activation", "dtype", "scale", "batch", "seed", "networks", "numbers", "failures", "undecided"),
+    *("max_error_over_tolerance", "worst_index", "seconds", "networks_per_second"),
+)
+HISTOGRAM_COLUMNS = ("sizes", "activation", "dtype", "scale", "batch", "seed", "at_least", "below", "numbers")
+
+SIZES = ((2, 2, 2), (3, 5, 2), (4, 4, 4, 4))
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
+DTYPES = ("float64", "float32")
+SCALES = (0.01, 0.5, 2.0, 10.0, 40.0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of random network, with normal weights, biases and inputs, and targets between 0 and 1.
+
+    Attributes
+    ----------
+    sizes : m_0 .. m_L
+    activation : one name per layer
+    dtype : "float64" or "float32"
+    scale : standard deviation of the weights and biases
+    batch : samples
+    seed : of the whole sweep
+    """
+
+    sizes: tuple[int, ...]
+    activation: tuple[str, ...]
+    dtype: str = "float64"
+    scale: float = 1.0
+    batch: int = 1
+    seed: int = 0
+
+    @classmethod
+    def of(cls, sizes: Sequence[int], activation: str | Sequence[str], **options: Any) -> Setting:
+        """Return the setting, one activation name standing for every layer.
+
+        Raises
+        ------
+        ValueError
+            If sizes, activation, scale or batch make no sense.
+        """
+        names = (activation,) * (len(sizes) - 1) if isinstance(activation, str) else tuple(activation)
+        made = cls(tuple(sizes), names, **options)
+        if made.batch < 1:
+            raise ValueError(f"batch is {made.batch}: expected 1 or more")
+        if not 0 < made.scale < np.inf:
+            raise ValueError(f"scale is {made.scale}: expected a finite number above 0")
+        Network.random(made.sizes, rng=np.random.default_rng(0), activation=names)
+        return made
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers of one network are compared."""
+        weights = sum((m + 1) * n for m, n in pairwise(self.sizes))
+        return 2 * self.batch * sum(self.sizes[1:]) + 1 + 2 * weights
+
+    def blocks(self, numbers: int) -> int:
+        """Return how many blocks have about this many numbers."""
+        return max(1, numbers // (BLOCK * self.numbers))
+
+    def problem(self, blocks: Iterable[int]) -> Problem:
+        """Return the networks of these blocks, with their samples, as one stack."""
+        drawn = zip(*(self._block(block) for block in blocks), strict=True)
+        *weights, inputs, targets = (np.concatenate(parts).astype(self.dtype, copy=False) for parts in drawn)
+        return Problem(tuple(weights), self.activation, inputs, targets)
+
+    def _block(self, block: int) -> list[FloatArray]:
+        rng = np.random.default_rng([self.seed, block])
+        weights = [self.scale * rng.standard_normal((BLOCK, m + 1, n)) for m, n in pairwise(self.sizes)]
+        inputs = rng.standard_normal((BLOCK, self.batch, self.sizes[0]))
+        return [*weights, inputs, rng.random((BLOCK, self.batch, self.sizes[-1]))]
+
+    def replay(self, index: int) -> str:
+        """Return the command that compares one network of the sweep alone."""
+        names = self.activation[:1] if len(set(self.activation)) == 1 else self.activation
+        return (
+            f"handnet compare --replay {self.seed}:{index} --sizes {','.join(map(str, self.sizes))}"
+            f" --activation {','.join(names)} --dtype {self.dtype} --scale {self.scale!r} --batch {self.batch}"
+        )
+
+    def row(self) -> dict[str, Any]:
+        """Return what the CSV files say of the setting."""
+        names = self.activation[:1] if len(set(self.activation)) == 1 else self.activation
+        return {
+            "sizes": "-".join(map(str, self.sizes)),
+            "activation": " ".join(names),
+            "dtype": self.dtype,
+            "scale": self.scale,
+            "batch": self.batch,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is left of the networks compared.
+
+    Attributes
+    ----------
+    networks, numbers : how many were compared
+    failures : networks of which some number is off by more than its tolerance
+    undecided : numbers whose tolerance is not smaller than the largest of their quantity
+    worst, worst_index : the greatest error / tolerance, and the network that it is of
+    histogram : numbers by error / tolerance: below 2^-24, 2^-23 .. 1, and above 1
+    seconds : taken
+    """
+
+    networks: int = 0
+    numbers: int = 0
+    failures: int = 0
+    undecided: int = 0
+    worst: float = -1.0
+    worst_index: int = -1
+    histogram: tuple[int, ...] = (0,) * (2 - LEAST)
+    seconds: float = 0.0
+
+    def __add__(self, other: Figures) -> Figures:
+        # Of two equally bad networks the earlier, whichever was compared first.
+        worst, index = max((self.worst, -self.worst_index), (other.worst, -other.worst_index))
+        return Figures(
+            self.networks + other.networks,
+            self.numbers + other.numbers,
+            self.failures + other.failures,
+            self.undecided + other.undecided,
+            worst,
+            -index,
+            tuple(a + b for a, b in zip(self.histogram, other.histogram, strict=True)),
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose numbers are swept: the hand-written network's, or those of somebody's function.
+
+    Attributes
+    ----------
+    target : file.py:function, or empty for handnet's own
+    layout, reduction : as in `check`
+    """
+
+    target: str = ""
+    layout: str = "note"
+    reduction: str = "mean"
+
+    def answer(self, problem: Problem) -> Quantities:
+        """Return what the subject computes of a stack of networks.
+
+        Raises
+        ------
+        ImplementationError
+            If it raises, or its answer cannot be read.
+        """
+        if not self.target:
+            return hand_quantities(Network(problem.weights, problem.activation), problem)[0]
+        implementation = _implementation(self)
+        if implementation.takes_stacks(problem):
+            return implementation.ask(problem, problem.learning_rate).right_way_up()
+        alone = [
+            implementation.ask(problem.of_network((i,)), problem.learning_rate).right_way_up()
+            for i in range(len(problem.weights[0]))
+        ]
+        return {key: np.stack([given[key] for given in alone]) for key in alone[0]}
+
+
+@cache
+def _implementation(subject: Subject) -> Implementation:
+    return Implementation(load(subject.target), subject.layout, subject.reduction)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A whole number of blocks of one setting: what one process compares, and one line of the journal.
+
+    Attributes
+    ----------
+    setting, subject : what is compared
+    first : number of the first block
+    networks : how many; the last block may count in part
+    """
+
+    setting: Setting
+    subject: Subject
+    first: int
+    networks: int
+
+    def compare(self) -> Figures:
+        """Compare its networks with autograd."""
+        started = time.perf_counter()
+        # Once a block as large as this was freed, glibc keeps smaller ones instead of giving them back each time.
+        np.empty(KEPT, np.uint8)
+        at_once = self.setting.blocks(NUMBERS_AT_ONCE)
+        blocks = range(self.first, self.first + -(-self.networks // BLOCK))
+        figures = Figures()
+        with one_thread():
+            for start in range(0, len(blocks), at_once):
+                some = blocks[start : start + at_once]
+                left = min(self.networks - start * BLOCK, len(some) * BLOCK)
+                figures += compared(self.setting.problem(some), self.subject, some[0] * BLOCK, left)
+        return replace(figures, seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread: the processes are as many as there are cores to use."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def compared(problem: Problem, subject: Subject, first: int, count: int) -> Figures:
+    """Compare a stack of networks with autograd.
+
+    Parameters
+    ----------
+    problem : a stack of whole blocks
+    subject : whose numbers
+    first : index of the first network in the sweep
+    count : how many of the stack count
+    """
+    truth = Truth(problem)
+    given = subject.answer(problem)
+    figures = Figures()
+    failed = np.zeros(count, bool)
+    for key, pair in truth.pairs.items():
+        if key in given:
+            part, failures = _quantity(key, given[key][:count], (pair[0][:count], pair[1][:count]), first)
+            figures += part
+            failed |= failures
+    return replace(figures, networks=count, failures=int(failed.sum()))
+
+
+def _quantity(key: Key, hand: FloatArray, pair: Pair, first: int) -> tuple[Figures, Any]:
+    """The figures of one quantity of a stack, and which networks fail."""
+    right, tolerance = pair
+    error = distance(hand, right)
+    with np.errstate(all="ignore"):
+        ratio = error / tolerance
+    if not np.isfinite(ratio).all():
+        ratio = over(error, tolerance)
+    size = ratio[0].size
+    flat = ratio.reshape(-1)
+    at = int(flat.argmax())
+    wrong = np.flatnonzero(flat > 1)
+    failed = np.zeros(len(ratio), bool)
+    failed[wrong // size] = True
+    counts = np.bincount(np.clip(np.frexp(flat)[1] - LEAST, 0, 1 - LEAST), minlength=2 - LEAST)
+    # 0 and infinity have no exponent, and 1 itself is still within the tolerance.
+    counts[0] += flat.size - np.count_nonzero(flat)
+    counts[1 - LEAST] = wrong.size
+    counts[-LEAST] += flat.size - counts.sum()
+    undecided = _undecided(key, right, tolerance, ratio)
+    worst = float(flat[at])
+    return Figures(0, flat.size, 0, undecided, worst, first + at // size, tuple(counts.tolist())), failed
+
+
+def _undecided(key: Key, right: FloatArray, tolerance: FloatArray, ratio: FloatArray) -> int:
+    """How many numbers pass though their tolerance is not smaller than the largest of their quantity."""
+    doubtful = np.unique(np.flatnonzero(~(tolerance < np.abs(right))) // ratio[0].size)
+    if not doubtful.size:
+        return 0
+    axes = tuple(range(1, right.ndim))
+    scale = np.abs(right[doubtful]).max(axis=axes, keepdims=True) if axes else np.abs(right[doubtful])
+    decided = (tolerance[doubtful] < scale) | (tolerance[doubtful] == 0)
+    return int((~decided & (ratio[doubtful] <= 1)).sum())
+
+
+# The whole sweep.
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The figures of each setting; and the journal, to be closed once these are written."""
+
+    figures: dict[Setting, Figures]
+    journal: Journal | None = None
+
+    @property
+    def total(self) -> Figures:
+        """The figures of all settings together; the worst index says nothing then."""
+        return sum(self.figures.values(), Figures())
+
+    @property
+    def passed(self) -> bool:
+        """True if no network failed, and something was decided."""
+        return self.total.failures == 0 and self.total.numbers > self.total.undecided
+
+    @property
+    def worst(self) -> Setting:
+        """The setting with the greatest error / tolerance."""
+        return max(self.figures, key=lambda setting: self.figures[setting].worst)
+
+    @property
+    def replay(self) -> str:
+        """The command that compares the worst network alone."""
+        return self.worst.replay(self.figures[self.worst].worst_index)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per setting: the columns of sweep.csv."""
+        rows = [
+            {
+                **setting.row(),
+                "networks": f.networks,
+                "numbers": f.numbers,
+                "failures": f.failures,
+                "undecided": f.undecided,
+                "max_error_over_tolerance": f.worst,
+                "worst_index": f.worst_index,
+                "seconds": f.seconds,
+                "networks_per_second": f.networks / f.seconds,
+            }
+            for setting, f in self.figures.items()
+        ]
+        return pd.DataFrame(rows, columns=SWEEP_COLUMNS)
+
+    @property
+    def histogram(self) -> pd.DataFrame:
+        """How many numbers have an error / tolerance between two powers of 2; 1 itself counts as below 1."""
+        edges = [0.0, *(2.0**power for power in range(LEAST, 1)), np.inf]
+        rows = [
+            {**setting.row(), "at_least": low, "below": high, "numbers": count}
+            for setting, f in self.figures.items()
+            for low, high, count in zip(edges, edges[1:], f.histogram, strict=False)
+        ]
+        return pd.DataFrame(rows, columns=HISTOGRAM_COLUMNS)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables by file name."""
+        return {"sweep.csv": self.frame, "sweep_histogram.csv": self.histogram}
+
+
+def grid(
+    sizes: Iterable[Sequence[int]] = SIZES,
+    activations: Iterable[str | Sequence[str]] = ACTIVATIONS,
+    dtypes: Iterable[str] = DTYPES,
+    scales: Iterable[float] = SCALES,
+    batch: int = 1,
+    seed: int = 0,
+) -> list[Setting]:
+    """Return every combination of these as a setting.
+
+    Raises
+    ------
+    ValueError
+        If one of them makes no sense.
+    """
+    return [
+        Setting.of(m, activation, dtype=dtype, scale=scale, batch=batch, seed=seed)
+        for m in sizes
+        for activation in activations
+        for dtype in dtypes
+        for scale in scales
+    ]
+
+
+def chunks(settings: Sequence[Setting], networks: int, subject: Subject) -> list[Chunk]:
+    """Return the chunks of a sweep of so many networks, shared evenly by the settings."""
+    made = []
+    for i, setting in enumerate(settings):
+        left = networks // len(settings) + (i < networks % len(settings))
+        size = setting.blocks(NUMBERS_IN_CHUNK) * BLOCK
+        for first in range(0, left, size):
+            made.append(Chunk(setting, subject, first // BLOCK, min(size, left - first)))
+    return made
+
+
+def sweep(
+    settings: Sequence[Setting],
+    networks: int,
+    *,
+    subject: Subject = Subject(),
+    jobs: int = 1,
+    cluster: str | None = None,
+    journal: Path | None = None,
+    resume: bool = False,
+) -> Sweep:
+    """Compare very many random networks with autograd.
+
+    Parameters
+    ----------
+    settings : kinds of networks, which share the networks evenly
+    networks : how many in all
+    subject : whose numbers
+    jobs : processes on this machine
+    cluster : address of a Dask scheduler, whose workers do it instead
+    journal : where finished chunks are written down, until the sweep is done
+    resume : go on with what the journal holds
+
+    Raises
+    ------
+    ValueError
+        If networks or jobs is less than 1, or the journal is of another sweep or not to be resumed.
+    ImplementationError
+        If the implementation raises, or its answer cannot be read.
+
+    Examples
+    --------
+    >>> made = sweep([Setting.of((2, 2, 2), "tanh")], 3000)
+    >>> made.total.networks, made.total.numbers, made.total.failures
+    (3000, 99000, 0)
+    """
+    if networks < 1:
+        raise ValueError(f"networks is {networks}: expected 1 or more")
+    asked = chunks(settings, networks, subject)
+    run = {
+        "networks": networks,
+        "settings": [list(map(str, setting.row().values())) for setting in settings],
+        "subject": astuple(subject),
+        "chunk": NUMBERS_IN_CHUNK,
+        "versions": [np.__version__, torch.__version__],
+    }
+    written = Journal(journal, run, resume) if journal else None
+    done = {i: _figures_of(part) for i, part in written.done.items()} if written else {}
+    left = [i for i in range(len(asked)) if i not in done]
+    counted = results(Chunk.compare, [asked[i] for i in left], jobs, cluster)
+    for i, part in progress(counted, [asked[i].networks for i in left], "networks"):
+        done[left[i]] = part
+        if written:
+            written.add(left[i], asdict(part))
+    figures = {chunk.setting: Figures() for chunk in asked}
+    for i, chunk in enumerate(asked):
+        figures[chunk.setting] += done[i]
+    return Sweep(figures, written)
+
+
+def _figures_of(part: dict[str, Any]) -> Figures:
+    return Figures(**{**part, "histogram": tuple(part["histogram"])})
+
+
+def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comparison:
+    """Compare one network of a sweep alone, with the numbers it had there: its block is evaluated whole.
+
+    Parameters
+    ----------
+    index : of the network, as the sweep gives it
+
+    Raises
+    ------
+    ImplementationError
+        If the implementation raises, or its answer cannot be read.
+    """
+    truth = Truth(setting.problem([index // BLOCK]))
+    given = subject.answer(truth.problem)
+    network = (index % BLOCK,)
+    measured = tuple(m.of_network(network) for m in measure(truth, given, case=f"{setting.seed}:{index}"))
+    trial = Trial((truth,), (given,), f"{setting.seed}:{index}").of_network(network)
+    return Comparison(
+        measured,
+        sizes=setting.sizes,
+        activation=setting.activation,
+        dtype=setting.dtype,
+        replay=setting.replay(index),
+        diagnosis=diagnose([trial], measured),
+    )

@@ -1,0 +1,397 @@
+"""Very many networks: the same figures however they are cut up, interrupted or spread, and nothing slips through."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from comparisons import sweep as module
+from comparisons.cli import main
+from comparisons.measure import Truth, measure
+from comparisons.planted import PLANTED_COLUMNS
+from comparisons.sweep import BLOCK, HISTOGRAM_COLUMNS, SWEEP_COLUMNS, Setting, Subject, grid, replayed, sweep
+
+SETTINGS = [
+    Setting.of((2, 2, 2), "sigmoid"),
+    Setting.of((3, 5, 4, 2), ("tanh", "relu", "sigmoid"), dtype="float32", scale=10.0, batch=3),
+]
+
+WRONG = """
+import numpy as np
+from handnet import Network
+
+def right(weights, inputs, targets, learning_rate):
+    net = Network(weights)
+    made = net.backprop(inputs, targets)
+    parts = {name: list(getattr(made, name)) for name in ("activations", "deltas", "gradients")}
+    return {**parts, "cost": made.cost, "updated": list(net.update(made.gradients, learning_rate).weights)}
+
+def off_by(name):
+    def function(weights, inputs, targets, learning_rate):
+        answer = right(weights, inputs, targets, learning_rate)
+        part = answer[name]
+        answer[name] = [p * (1 + 1e-9) for p in part] if isinstance(part, list) else part * (1 + 1e-9)
+        return answer
+    return function
+
+activations, cost, deltas, gradients, updated = map(off_by, ("activations", "cost", "deltas", "gradients", "updated"))
+
+def one_at_a_time(weights, inputs, targets):
+    assert np.ndim(inputs) == 2
+    return Network(weights).backprop(inputs, targets).gradients
+
+def columns(weights, x, y):
+    a = [x]
+    for w, b in weights:
+        a.append(1 / (1 + np.exp(-(w @ a[-1] + b))))
+    d, g = (a[-1] - y) / x.shape[1] * a[-1] * (1 - a[-1]), []
+    for l in range(len(weights) - 1, -1, -1):
+        g.insert(0, (d @ a[l].T, d.sum(axis=1, keepdims=True)))
+        d = (weights[l][0].T @ d) * a[l] * (1 - a[l])
+    return g
+
+def sometimes(weights, inputs, targets):
+    gradients = one_at_a_time(weights, inputs, targets)
+    return [2 * g for g in gradients] if inputs[0, 0] > 3 else gradients
+
+def raises(weights, inputs, targets):
+    raise RuntimeError("no idea")
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(WRONG)
+    return str(path)
+
+
+def timeless(made):
+    return {setting: replace(figures, seconds=0.0) for setting, figures in made.figures.items()}
+
+
+def timeless_csv(directory):
+    frame = pd.read_csv(directory / "sweep.csv").drop(columns=["seconds", "networks_per_second"])
+    return frame.to_csv(), (directory / "sweep_histogram.csv").read_text()
+
+
+@pytest.mark.parametrize(("at_once", "in_chunk"), [(1, 1), (100_000, 300_000), (10**9, 10**9)])
+def test_the_figures_do_not_depend_on_how_the_networks_are_cut_up(monkeypatch, at_once, in_chunk):
+    expected = sweep(SETTINGS, 9000)
+    assert expected.passed
+    assert expected.total.networks == 9000
+    monkeypatch.setattr(module, "NUMBERS_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", in_chunk)
+    assert timeless(sweep(SETTINGS, 9000)) == timeless(expected)
+
+
+def test_the_figures_do_not_depend_on_the_processes(monkeypatch):
+    pytest.importorskip("joblib")
+    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", 100_000)
+    assert timeless(sweep(SETTINGS, 9000, jobs=2)) == timeless(sweep(SETTINGS, 9000))
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=["note", "mixed"])
+def test_a_network_replayed_alone_has_the_numbers_it_had_in_the_sweep(setting):
+    figures = sweep([setting], 5000).figures[setting]
+    comparison = replayed(setting, figures.worst_index)
+    assert max(m.ratio.max() for m in comparison.measured) == figures.worst
+    assert all(m.hand.shape == m.torch.shape and m.hand.ndim <= 2 for m in comparison.measured)
+    assert comparison.passed
+
+
+def test_a_sweep_counts_what_the_comparison_of_the_stack_says():
+    setting = replace(SETTINGS[1], scale=40.0)
+    figures = sweep([setting], 2 * BLOCK).figures[setting]
+    problem = setting.problem([0, 1])
+    measured = measure(Truth(problem), Subject().answer(problem))
+    assert figures.numbers == sum(m.hand.size for m in measured)
+    assert figures.worst == max(m.ratio.max() for m in measured)
+    alone = [replace(m, local_torch=None, local_tolerance=None) for m in measured]
+    undecided = sum(
+        int((~(m.tolerance < np.abs(m.torch).max(axis=(-2, -1), keepdims=True))).sum()) for m in alone if m.key[1]
+    )
+    undecided += sum(int((~(m.tolerance < np.abs(m.torch))).sum()) for m in alone if m.key[1] is None)
+    exact = sum(int((m.tolerance == 0).sum()) for m in alone)
+    assert undecided - exact <= figures.undecided <= undecided
+    assert figures.undecided > 0
+
+
+def test_the_histogram_counts_every_number_once():
+    made = sweep(SETTINGS, 3000)
+    frame = made.histogram
+    assert tuple(frame.columns) == HISTOGRAM_COLUMNS
+    assert frame["numbers"].sum() == made.total.numbers
+    assert (frame["at_least"] < frame["below"]).all()
+    assert frame[frame["at_least"] >= 1]["numbers"].sum() == 0
+    edge = made.total.worst
+    assert frame[frame["at_least"] > edge]["numbers"].sum() == 0
+    assert frame[(frame["at_least"] <= edge) & (frame["below"] > edge)]["numbers"].sum() > 0
+
+
+def test_the_bins_of_the_histogram_begin_with_their_power_of_2_and_1_is_within_the_tolerance():
+    ratio = np.array([[0.0], [2.0**-30], [0.5], [0.75], [1.0], [1.5], [np.inf]])
+    figures, failed = module._quantity(("cost", None), ratio, (np.zeros_like(ratio), np.ones_like(ratio)), 10)
+    counts = dict(zip([0.0, *(2.0**p for p in range(module.LEAST, 1))], figures.histogram, strict=True))
+    assert {edge: n for edge, n in counts.items() if n} == {0.0: 2, 0.5: 3, 1.0: 2}
+    assert failed.tolist() == [False] * 5 + [True] * 2
+    assert (figures.worst, figures.worst_index) == (np.inf, 16)
+
+
+@pytest.mark.parametrize("quantity", ["activations", "cost", "deltas", "gradients", "updated"])
+def test_every_quantity_is_compared(own, quantity):
+    made = sweep([SETTINGS[0]], 2000, subject=Subject(f"{own}:{quantity}"))
+    assert made.total.failures > 1990
+    assert not made.passed
+
+
+@pytest.mark.parametrize(("name", "layout"), [("one_at_a_time", "note"), ("columns", "columns")])
+def test_an_implementation_that_takes_no_stacks_is_called_network_by_network(own, name, layout):
+    made = sweep([SETTINGS[0]], 1000, subject=Subject(f"{own}:{name}", layout))
+    assert made.passed
+    assert made.total.numbers == 12 * 1000  # the gradients alone
+
+
+def test_an_implementation_wrong_in_a_few_networks_is_found_and_replayed(own, tmp_path, capsys):
+    how = ["--sizes", "2,2,2", "--activation", "sigmoid", "--dtype", "float64", "--scale", "1"]
+    implementation = ["--implementation", f"{own}:sometimes"]
+    out = tmp_path / "reports"
+    assert main(["sweep", "--networks", "3000", *how, *implementation, "--jobs", "1", "--out", str(out)]) == 1
+    text = capsys.readouterr().out
+    failures = pd.read_csv(out / "sweep.csv")["failures"].item()
+    assert 0 < failures < 20
+    assert f"{failures} failures" in text
+    (line,) = re.findall(r"replay: handnet (compare --replay 0:\d+ .*)", text)
+    assert main([*line.split(), *implementation, "--out", str(out)]) == 1
+    assert "the cost lacks its factor 1/2 [no_half]" in capsys.readouterr().out
+    assert set(pd.read_csv(out / "comparison.csv")["verdict"]) == {"wrong"}
+    assert main([*line.split(), "--out", str(out)]) == 0  # handnet's own network is right
+
+
+def test_an_implementation_that_raises_ends_the_sweep_in_one_line(own, tmp_path, capsys):
+    assert (
+        main(["sweep", "--networks", "100", "--implementation", f"{own}:raises", "--jobs", "1", "--out", str(tmp_path)])
+        == 1
+    )
+    error = capsys.readouterr().err
+    assert "it raised RuntimeError: no idea (own.py:" in error
+    assert error.count("\n") == 1
+
+
+def test_the_grid_is_shared_evenly_and_written(tmp_path, capsys):
+    assert main(["sweep", "--networks", "1_000", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    frame = pd.read_csv(tmp_path / "sweep.csv")
+    assert tuple(frame.columns) == SWEEP_COLUMNS
+    assert len(frame) == len(grid()) == 120
+    assert frame["networks"].sum() == 1000
+    assert set(frame["networks"]) == {8, 9}
+    assert set(frame["scale"]) == {0.01, 0.5, 2.0, 10.0, 40.0}
+    assert "match: 1,000 networks" in capsys.readouterr().out
+    assert not (tmp_path / "sweep.unfinished.jsonl").exists()
+
+
+# Interrupted.
+
+
+def command(directory, *more):
+    how = ["--sizes", "2,2,2", "--networks", "2_000_000", "--jobs", "1", "--scale", "1", "--dtype", "float64"]
+    return [sys.executable, "-m", "comparisons", "sweep", *how, "--out", str(directory), *more]
+
+
+def test_a_killed_sweep_goes_on_and_comes_to_the_same_figures(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    journal = cut / "sweep.unfinished.jsonl"
+    with subprocess.Popen(command(cut)) as process:
+        deadline = time.monotonic() + 60
+        while (not journal.exists() or journal.read_text().count("\n") < 4) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    lines = journal.read_text().splitlines()
+    assert 3 < len(lines) < 35
+    assert not (cut / "sweep.csv").exists()
+    with journal.open("a") as file:
+        file.write('{"part": 31, "resu')  # the last line may be cut off
+    refused = subprocess.run(command(cut), capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "finished parts: go on with --resume, or delete it" in refused.stderr
+    other = subprocess.run(command(cut, "--resume", "--seed", "1"), capture_output=True, text=True)
+    assert other.returncode == 2
+    assert "is of another run: settings is" in other.stderr
+    resumed = subprocess.run(command(cut, "--resume"), capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+    assert not journal.exists()
+    assert subprocess.run(command(whole)).returncode == 0
+    assert timeless_csv(cut) == timeless_csv(whole)
+
+
+def test_what_is_resumed_is_not_compared_again(tmp_path, monkeypatch):
+    journal = tmp_path / "journal.jsonl"
+    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", 1)
+    made = sweep([SETTINGS[0]], 4 * BLOCK, journal=journal)
+    assert len(journal.read_text().splitlines()) == 5
+    monkeypatch.setattr(module.Chunk, "compare", lambda self: pytest.fail("compared again"))
+    assert timeless(sweep([SETTINGS[0]], 4 * BLOCK, journal=journal, resume=True)) == timeless(made)
+
+
+# On a terminal and in a pipe.
+
+
+def test_a_progress_bar_shows_on_a_terminal_and_none_in_a_pipe(tmp_path):
+    pytest.importorskip("tqdm")
+    run = [sys.executable, "-m", "comparisons", "sweep", "--networks", "50_000", "--sizes", "2,2,2", "--jobs", "1"]
+    piped = subprocess.run([*run, "--out", str(tmp_path)], capture_output=True, text=True)
+    assert piped.returncode == 0
+    assert piped.stderr == ""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    with subprocess.Popen([*run, "--out", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:
+                break
+            if not part:
+                break
+            shown += part
+        process.wait()
+    os.close(ours)
+    assert re.search(rb"\d+%.*networks/s", shown)
+
+
+# On a cluster.
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    where = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", *where], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield json.loads(file.read_text())["address"]
+    process.kill()
+    process.wait()
+
+
+def worker(address, directory):
+    how = [
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+        "--host",
+        "127.0.0.1",
+        "--local-directory",
+        str(directory),
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", address, *how], stderr=subprocess.DEVNULL
+    )
+
+
+def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(tmp_path, scheduler, monkeypatch):
+    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", 1)  # many chunks
+    expected = timeless(sweep(SETTINGS, 200 * BLOCK))
+    from distributed import Client
+
+    workers = [worker(scheduler, tmp_path) for _ in range(2)]
+    killed = []
+    try:
+        with Client(scheduler) as client:
+            client.wait_for_workers(2, timeout=60)
+        add = module.Journal.add
+
+        def adding(self, part, result):
+            add(self, part, result)
+            if len(self.done) == 20:
+                workers[0].kill()
+                killed.append(workers[0].wait())
+
+        monkeypatch.setattr(module.Journal, "add", adding)
+        made = sweep(SETTINGS, 200 * BLOCK, cluster=scheduler, journal=tmp_path / "journal.jsonl")
+    finally:
+        for process in workers:
+            process.kill()
+            process.wait()
+    assert killed == [-signal.SIGKILL]
+    assert timeless(made) == expected
+
+
+def test_a_cluster_that_nobody_answers_for_is_one_line(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("comparisons.work.PATIENCE", 1)
+    address = "tcp://127.0.0.1:9"
+    assert main(["sweep", "--networks", "100", "--cluster", address, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "no Dask scheduler answers there" in error
+    assert error.count("\n") == 1
+
+
+# The mistakes, planted.
+
+
+def test_planted_mistakes_are_caught_where_they_show(tmp_path, capsys):
+    how = ["--networks", "4000", "--sizes", "3,3,3", "--activation", "sigmoid", "--dtype", "float64", "--scale", "1"]
+    assert main(["sweep", "--planted", *how, "--jobs", "1", "--out", str(tmp_path)]) == 0
+    assert "visible mistakes caught" in capsys.readouterr().out
+    frame = pd.read_csv(tmp_path / "planted.csv").set_index("mistake")
+    assert tuple(frame.reset_index().columns) == PLANTED_COLUMNS
+    assert len(frame) == 33
+    assert (frame["caught"] == frame["visible"]).all()
+    assert frame.loc["no_half", "visible_share"] > 0.999
+    assert frame.loc["sigmoid_slope", "visible"] == 0  # no mistake with a sigmoid
+    assert frame.loc["accumulated_gradient", "visible_share"] > 0.99
+
+
+BAD = {
+    "networks": (["--networks", "0"], "networks is 0: expected 1 or more"),
+    "jobs": (["--networks", "10", "--jobs", "0"], "jobs is 0: expected 1 or more"),
+    "scale": (["--networks", "10", "--scale", "0"], "scale is 0.0: expected a finite number above 0"),
+    "batch": (["--networks", "10", "--batch", "0"], "batch is 0: expected 1 or more"),
+    "sizes": (["--networks", "10", "--sizes", "3"], "sizes is [3]: expected at least two sizes"),
+    "activation": (["--networks", "10", "--activation", "softmax"], "activation 'softmax' is unknown"),
+    "layers": (["--networks", "10", "--activation", "tanh,tanh,tanh,tanh"], "activation has 4 names for 2 layers"),
+    "implementation": (
+        ["--networks", "10", "--jobs", "1", "--implementation", "x"],
+        "target is 'x': expected file.py:",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_a_bad_option_is_one_line(tmp_path, capsys, arguments, message):
+    assert main(["sweep", *arguments, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--replay", "7"], ["--replay", "0:x"], ["--replay", "0:1", "--sizes", "a"]])
+def test_a_malformed_replay_is_one_line(capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", *arguments])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_case_cannot_be_replayed(tmp_path, capsys):
+    assert main(["compare", "note", "--replay", "0:1", "--out", str(tmp_path)]) == 2
+    assert "note and --replay: expected one of them" in capsys.readouterr().err
