@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from comparisons.comparison import Measured, distance, over
 from comparisons.measure import Pair, Problem, Truth
-from comparisons.mistakes import MISTAKES, Lineup, NotApplicable, Variant, narrowed, pairs, singles, widened
+from comparisons.mistakes import MISTAKES, Lineup, Variant, narrowed, pairs, singles, widened
 from comparisons.twin import Key, Quantities
 from handnet import Network
 from handnet.activations import FloatArray
@@ -20,8 +21,11 @@ from handnet.activations import FloatArray
 MARGIN = 16
 # How many times nearer than to autograd the implementation must be to a mistake that is to explain it.
 NEARER = 100
+# What changes a number by more than this many times its tolerance shows.
+VISIBLE = 2
 # How many numbers of a Lineup to hold at a time.
 BUDGET = 4_000_000
+ALONE = tuple(Variant((name,)) for name in MISTAKES)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Trial:
     case, step : as they are recorded with the verdicts; step is the number of the first
     misshapen : keys whose answer had another shape and therefore says nothing
     turned : keys whose weights came transposed
+    layout : of the implementation's own arrays; those here are always the note's
     summed : whether the implementation sums its cost over the samples; the numbers here are always those of the mean
     """
 
@@ -44,6 +49,7 @@ class Trial:
     step: int = 1
     misshapen: frozenset[Key] = frozenset()
     turned: frozenset[Key] = frozenset()
+    layout: str = "note"
     summed: bool = False
 
     @property
@@ -56,7 +62,7 @@ class Trial:
         for step, (truth, given) in enumerate(zip(self.truths, self.given, strict=True)):
             for key in given:
                 if key not in self.misshapen:
-                    yield step, key, given[key], truth.pairs[key]
+                    yield step, key, given[key], truth.derived[key]
 
     def then(self, later: Trial) -> Trial:
         """Return the steps of both."""
@@ -101,8 +107,8 @@ def explanations(trials: Sequence[Trial], first: Measured) -> list[Variant]:
     # A placement that comes to the same as the mistake everywhere says nothing new.
     everywhere = {variant.mistakes for variant in found if variant.placement == "everywhere"}
     found = [v for v in found if v.placement == "everywhere" or v.mistakes not in everywhere]
-    # Where the numbers do not tell, a mistake in the first wrong quantity itself is simpler than one further up.
-    return sorted(found, key=lambda variant: first.key not in variant.computes(top))
+    # Where the numbers do not tell, a mistake in the step is simpler than one further up.
+    return sorted(found, key=lambda variant: first.key[0] == "weight" and first.key not in variant.computes(top))
 
 
 def _suspects(variants: Iterable[Variant], first: Measured, trial: Trial) -> list[Variant]:
@@ -116,10 +122,8 @@ def _suspects(variants: Iterable[Variant], first: Measured, trial: Trial) -> lis
 
 def _fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
     """The variants whose numbers are all that was given, some of them nearer to it than autograd's."""
-    numbers = sum(value.size for value, _ in trials[0].truths[0].pairs.values())
-    size = max(1, BUDGET // numbers)
-    chunks = [variants[i : i + size] for i in range(0, len(variants), size)]
-    return [variant for chunk in chunks for variant in _fitting_chunk(chunk, trials)]
+    chunks = _chunks(variants, trials[0].truths[0])
+    return [variant for _, some in chunks for variant in _fitting_chunk(some, trials)]
 
 
 def _fitting_chunk(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
@@ -155,7 +159,7 @@ def _resemblance(given: FloatArray, made: FloatArray, pair: Pair) -> tuple[Any, 
 
 
 def _single_precision(trials: Sequence[Trial]) -> bool:
-    """Whether the numbers are right to float32: float32 numbers, or those of weights and samples rounded to it."""
+    """Whether what is wrong is right to float32: float32 numbers, or those of weights and samples rounded to it."""
     if trials[0].truths[0].problem.inputs.dtype == np.float32:
         return False
     answers = [answer for trial in trials for answer in trial.answers()]
@@ -165,20 +169,58 @@ def _single_precision(trials: Sequence[Trial]) -> bool:
     wrong = False
     for trial in trials:
         narrow = [narrowed(truth.problem) for truth in trial.truths]
-        coarse = [Truth(problem).pairs for problem in narrow]
-        rounded = [Truth(widened(problem)).pairs for problem in narrow]
+        coarse = [Truth(problem).derived for problem in narrow]
+        rounded = [Truth(widened(problem)).derived for problem in narrow]
         for step, key, given, (right, tolerance) in trial.answers():
+            if (distance(given, right) <= tolerance).all():
+                continue
             # The weights and samples were rounded on the way in, which counts once more.
             allowed = coarse[step][key][1] + np.finfo(np.float32).eps * np.abs(right).max(initial=0.0)
             if not (distance(given, right) <= MARGIN * allowed + tolerance).all():
                 return False
-            wrong |= bool((distance(given, right) > tolerance).any())
+            wrong = True
             are_float32 &= bool((given.astype(np.float32) == given).all())
             are_rounded &= bool((distance(given, rounded[step][key][0]) <= MARGIN * tolerance).all())
     return wrong and (are_float32 or are_rounded)
 
 
-# What the data cannot show.
+# What the mistakes change, and what the data cannot show.
+
+
+@dataclass(frozen=True)
+class Effects:
+    """How much each of some variants changes each quantity, at the most, in units of the tolerance.
+
+    Attributes
+    ----------
+    steps : for each step, by key, one number per variant
+    misfits : by the number of the variant, why it cannot be made on this architecture
+    """
+
+    steps: tuple[dict[Key, FloatArray], ...]
+    misfits: dict[int, str]
+
+    def shown(self, quantities: Collection[str]) -> NDArray[np.bool_]:
+        """Return, for each variant, whether it would raise, or changes some number by more than twice its tolerance."""
+        ratios = [ratio for step in self.steps for key, ratio in step.items() if key[0] in quantities]
+        shown = np.max(ratios, axis=0) > VISIBLE
+        shown[list(self.misfits)] = True
+        return shown
+
+
+def effects(variants: Sequence[Variant], truths: Sequence[Truth]) -> Effects:
+    """Make each of the variants on these steps, one after the other, and compare with autograd."""
+    steps = tuple({key: np.zeros(len(variants)) for key in truth.derived} for truth in truths)
+    misfits: dict[int, str] = {}
+    for start, some in _chunks(variants, truths[0]):
+        lineup = Lineup(some)
+        for step, truth in zip(steps, truths, strict=True):
+            made = lineup.run(truth.problem)
+            for key, (right, tolerance) in truth.derived.items():
+                ratio = over(distance(made[key].astype(np.float64), right), tolerance)
+                step[key][start : start + len(some)] = ratio.max(axis=tuple(range(-right.ndim, 0)))
+        misfits |= {start + i: why for i, why in lineup.misfits.items()}
+    return Effects(steps, misfits)
 
 
 def blind(trials: Sequence[Trial]) -> tuple[str, ...]:
@@ -187,68 +229,44 @@ def blind(trials: Sequence[Trial]) -> tuple[str, ...]:
     One whose shapes do not fit would raise, so it shows. One that is none with these activations (the slope of tanh in
     a network of tanh), or that shows only in quantities not given, is not listed.
     """
-    given = {key[0] for trial in trials for step in trial.given for key in step}
-    if not given:
-        return ()
-    reference = reference_truths(trials[0].truths[0].problem.activation)
-    return tuple(
-        name
-        for name in MISTAKES
-        if shows(Variant((name,)), reference, given)
-        and not any(shows(Variant((name,)), trial.truths, given) for trial in trials)
-    )
+    given = frozenset(key[0] for trial in trials for step in trial.given for key in step)
+    return hidden([trial.truths for trial in trials], given) if given else ()
+
+
+def hidden(asked: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tuple[str, ...]:
+    """Return the known mistakes that change nothing measurable in these quantities, in any of these runs of steps."""
+    shown = np.any([effects(ALONE, truths).shown(quantities) for truths in asked], axis=0)
+    could = _reference(asked[0][0].problem.activation).shown(quantities)
+    return tuple(name for name, one, other in zip(MISTAKES, could, shown, strict=True) if one and not other)
 
 
 @cache
-def reference_truths(activation: tuple[str, ...]) -> tuple[Truth, ...]:
-    """Return two steps of a square network on which every mistake can be made, and shows."""
+def _reference(activation: tuple[str, ...]) -> Effects:
+    """The effects on two steps of a square network on which every mistake can be made, and shows."""
     rng = np.random.default_rng(11)
     net = Network.random([4] * (len(activation) + 1), rng=rng, activation=activation)
     samples = [(rng.standard_normal((6, 4)), rng.standard_normal((6, 4))) for _ in range(2)]
-    return tuple(Truth(Problem(net.weights, activation, x, t)) for x, t in samples)
+    return effects(ALONE, [Truth(Problem(net.weights, activation, x, t)) for x, t in samples])
 
 
-def shows(variant: Variant, truths: Sequence[Truth], quantities: Iterable[str]) -> bool:
-    """Return whether the mistake raises, or changes a number of these quantities by more than twice its tolerance."""
-    try:
-        changed = changes(variant, truths)
-    except NotApplicable:
-        return True
-    wanted = set(quantities)
-    return any(ratio > 2 for step in changed for key, ratio in step.items() if key[0] in wanted)
-
-
-def changes(variant: Variant, truths: Sequence[Truth]) -> list[dict[Key, float]]:
-    """Return, for each step and quantity, the greatest change that the mistake makes, in units of the tolerance.
-
-    Raises
-    ------
-    NotApplicable
-        If the mistake does not fit the shapes of the network.
-    """
-    made = variant.run([truth.problem for truth in truths])
-    return [
-        {
-            key: float(over(distance(mine[key].astype(np.float64), right), tolerance).max())
-            for key, (right, tolerance) in truth.pairs.items()
-        }
-        for truth, mine in zip(truths, made, strict=True)
-    ]
-
-
-def made_at(variant: Variant, truths: Sequence[Truth], quantities: Iterable[str] | None = None) -> Key | None:
+def made_at(variant: Variant, truths: Sequence[Truth], without: Collection[str] = ()) -> Key | None:
     """Return the first quantity that the mistake itself makes wrong, by more than twice the tolerance.
 
-    Raises
-    ------
-    NotApplicable
-        If the mistake does not fit the shapes of the network.
+    Parameters
+    ----------
+    without : quantities that do not count
     """
     everything = "single_precision" in variant.mistakes
     own = variant.computes(len(truths[0].problem.weights))
-    wanted = None if quantities is None else set(quantities)
-    for step in changes(variant, truths):
+    made = effects([variant], truths)
+    for step in () if made.misfits else made.steps:
         for key, ratio in step.items():
-            if (everything or key in own) and ratio > 2 and (wanted is None or key[0] in wanted):
+            if (everything or key in own) and ratio[0] > VISIBLE and key[0] not in without:
                 return key
     return None
+
+
+def _chunks(variants: Sequence[Variant], truth: Truth) -> Iterator[tuple[int, Sequence[Variant]]]:
+    """So many variants at a time that memory holds them, with the number of the first."""
+    size = max(1, BUDGET // sum(value.size for value, _ in truth.derived.values()))
+    return ((i, variants[i : i + size]) for i in range(0, len(variants), size))

@@ -15,13 +15,16 @@ from comparisons.cases import CASES, case
 from comparisons.checks import check, compare_batches
 from comparisons.comparison import Comparison
 from comparisons.equations import POINTS, evaluate_equations, sound
-from comparisons.implementation import LAYOUTS, REDUCTIONS, ImplementationError, load
+from comparisons.examples import MOST_NODES, read_example
+from comparisons.implementation import REDUCTIONS, load
+from comparisons.mistakes import MISTAKES
 from comparisons.planted import all_caught, planted_grid, sweep_planted
 from comparisons.proof import cells, prove, proven
+from comparisons.reading import LAYOUTS, ImplementationError
 from comparisons.sweep import Setting, Subject, grid, replayed, sweep
 from comparisons.twin import checked_device
 from comparisons.work import default_jobs
-from comparisons.worked import check_example, read_example
+from comparisons.worked import check_example
 
 DTYPES = ("float64", "float32")
 MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
@@ -42,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" {problem.filename}" if problem.filename else ""
         return _bad_input(options, f"cannot write or read{where}: {problem.strerror or problem}")
     except ImplementationError as problem:
-        print(f"handnet {options.command}: {problem}", file=sys.stderr)
+        print(f"handnet {options.command}: {' '.join(str(problem).split())}", file=sys.stderr)
         return MISMATCH
-    except (ValueError, TypeError, ImportError, MemoryError) as problem:
-        return _bad_input(options, str(problem) or "out of memory")
+    except MemoryError:
+        return _bad_input(options, "out of memory")
+    except (ValueError, TypeError, ImportError) as problem:
+        return _bad_input(options, " ".join(str(problem).split()) or type(problem).__name__)
     except KeyboardInterrupt:
         return _bad_input(options, "interrupted")
     try:
@@ -77,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("cases", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)}")
     compare.add_argument("--dtype", choices=DTYPES, default="float64")
-    compare.add_argument("--steps", type=int, help="training steps, instead of each case's own")
+    compare.add_argument("--steps", type=_natural, help="training steps, instead of each case's own")
     compare.add_argument("--learning-rate", type=float, help="instead of each case's own")
     compare.add_argument("--device", default="cpu", help="where torch computes: cpu or cuda")
     compare.add_argument("--elements", choices=("worst", "all"), default="worst", help="what elements.csv lists")
@@ -85,12 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of the replayed network: 3,5,2")
     compare.add_argument("--activation", type=_names, default="sigmoid", help="of the replayed network")
     compare.add_argument("--scale", type=float, default=1.0, help="of the replayed network's weights")
-    compare.add_argument("--batch", type=int, default=1, help="samples of the replayed network")
+    compare.add_argument("--batch", type=_size, default=1, help="samples of the replayed network")
     _add_implementation(compare)
     compare.set_defaults(run=_compare)
 
     equations = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
-    equations.add_argument("--points", type=int, default=POINTS, help="random networks to evaluate them at")
+    equations.add_argument("--points", type=_size, default=POINTS, help="random networks to evaluate them at")
     equations.add_argument("--seed", type=_natural, default=0)
     equations.set_defaults(run=_equations)
 
@@ -103,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
     check.add_argument("--sizes", type=_sizes, help="3,5,4,3 if it works for these alone")
     check.add_argument("--activation", type=_names, default="sigmoid", help="one name, or one per layer: tanh,sigmoid")
-    check.add_argument("--batch", type=int, help="samples of a probe")
+    check.add_argument("--batch", type=_size, help="samples of a probe")
     check.add_argument("--dtype", choices=DTYPES, default="float64")
     check.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
     check.add_argument("--learning-rate", type=float, default=0.5)
@@ -113,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     mistakes = commands.add_parser(
         "mistakes", help="the proof that the checker can fail: every known mistake, caught, located, named"
     )
+    mistakes.add_argument("--list", action="store_true", help="list them, and make none")
     mistakes.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
     mistakes.set_defaults(run=_mistakes)
 
@@ -126,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--activation", type=_names, action="append", help="one name, or one per layer; several times")
     sweep.add_argument("--dtype", choices=DTYPES, action="append", help="several times for both")
     sweep.add_argument("--scale", type=float, action="append", help="standard deviation of the weights; several times")
-    sweep.add_argument("--batch", type=int, help="samples of each network (1; 3 with --planted)")
+    sweep.add_argument("--batch", type=_size, help="samples of each network (1; 3 with --planted)")
     sweep.add_argument("--seed", type=_natural, default=0)
     sweep.add_argument("--jobs", type=int, help="processes (as many as there are cores)")
     sweep.add_argument(
@@ -159,8 +165,14 @@ def _folder(text: str) -> str:
 
 
 def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 or more")
+    if not text.isdecimal() or len(text) > 15:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 999,999,999,999,999")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    if _natural(text) > MOST_NODES:
+        raise argparse.ArgumentTypeError(f"{text} is too large: expected {MOST_NODES:,} at most")
     return int(text)
 
 
@@ -176,7 +188,7 @@ def _replay(text: str) -> tuple[int, int]:
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(_natural(part.strip()) for part in text.split(","))
+    return tuple(_size(part.strip()) for part in text.split(","))
 
 
 def _names(text: str) -> str | tuple[str, ...]:
@@ -244,7 +256,8 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
         frame = check_example(example)
         report.write_reports({"worked.csv": frame}, options.out, started)
         text = _ending([report.worked_table(example, frame)], report.worked_line(frame), options)
-        return MISMATCH if (frame["verdict"] == "wrong").any() else MATCH, text
+        right = (frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any()
+        return MATCH if right else MISMATCH, text
     comparison = check(
         load(options.target),
         layout=options.layout,
@@ -262,6 +275,8 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
 
 def _mistakes(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
+    if options.list:
+        return MATCH, f"{report.catalogue_table()}\n\n{len(MISTAKES)} known mistakes"
     frame = prove(list(cells()), options.jobs)
     report.write_reports({"mistakes.csv": frame}, options.out, started)
     text = _ending([report.mistake_table(frame)], report.mistakes_line(frame), options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ class Measured:
         return sorted({*map(int, worst), *map(int, np.flatnonzero(self.verdicts))})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of a comparison: what was compared, and how far it lies from autograd.
 
@@ -189,6 +189,8 @@ class Comparison:
         What is wrong beyond the numbers: an exception, another shape, two answers to one question.
     remarks : tuple of str
         What is worth knowing and not wrong.
+    problems : dict
+        What an implementation was asked, by case and step: weights, inputs, targets, learning_rate.
     find_blind : function
         Finds `blind`.
     """
@@ -202,7 +204,15 @@ class Comparison:
     diagnosis: Any = None
     findings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    problems: Mapping[tuple[str, int], Any] = field(default_factory=dict)
     find_blind: Callable[[], tuple[str, ...]] = tuple
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        network = f"{'-'.join(map(str, self.sizes))}, {' '.join(self.activation)}, {self.dtype}"
+        return f"<Comparison {network}: {'match' if self.passed else 'MISMATCH'} in {self.numbers:,} numbers>"
 
     @cached_property
     def blind(self) -> tuple[str, ...]:
@@ -296,7 +306,8 @@ class Comparison:
         )
 
     def __str__(self) -> str:
-        lines = ["quantity    layer  numbers  error/tolerance  local  resolution  verdict"]
+        head = "quantity    layer  numbers  error/tolerance  local  resolution  verdict"
+        lines = [head] if self.measured else []
         by_key: dict[Key, list[Measured]] = {}
         for m in self.measured:
             by_key.setdefault(m.key, []).append(m)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from comparisons.catalogue import MARGIN, Trial, explanations, made_at
 from comparisons.comparison import Measured, distance, element_name, over, quantity_name
 from comparisons.complex_step import third_opinion
 from comparisons.measure import Problem, Truth, measure
-from comparisons.mistakes import MISTAKES, NotApplicable, Variant
+from comparisons.mistakes import MISTAKES, Variant
 from comparisons.twin import Key
 from handnet.activations import FloatArray
 
@@ -52,6 +52,22 @@ class Wrong:
     step: int | None = None
     judge: str = AUTOGRAD
     at: tuple[int, ...] | None = None
+    rounding: FloatArray | None = None
+
+    @property
+    def derived(self) -> FloatArray:
+        """The derived tolerance, whatever the caller asked for."""
+        return self.tolerance if self.rounding is None else self.rounding
+
+    @property
+    def is_right(self) -> bool:
+        """Whether no number is off by more than its tolerance."""
+        return bool(self.ratio.max() <= 1)
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether it is wrong only since the caller asked for less than rounding."""
+        return bool((distance(self.hand, self.torch) <= self.derived).all()) and not self.is_right
 
     @property
     def ratio(self) -> FloatArray:
@@ -77,24 +93,55 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     -------
     diagnosis : None where nothing is wrong
     """
-    wrong_ones = [m for m in measured if m.verdict == "wrong"]
-    if not wrong_ones:
+    wrong = [m for m in measured if m.verdict == "wrong"]
+    if not wrong:
         return _only_turned(trials)
     if trials[0].stack_axes:
-        return _of_stack(trials[0], wrong_ones[0])
+        return _of_stack(trials[0], wrong[0])
     misshapen = {(trial.case, key) for trial in trials for key in trial.misshapen}
-    shaped = [m for m in wrong_ones if (m.case, m.key) not in misshapen] or wrong_ones
-    first = shaped[0]
-    found = explanations([*trials, single] if single else trials, first)
+    numbers = [m for m in wrong if (m.case, m.key) not in misshapen]
+    if not numbers:
+        key = wrong[0].key
+        return Diagnosis(key, (), (), f"{_headline(key, trials[0])} It has another shape than it should.")
+    seen = _of_measured(numbers[0], trials)
+    if seen.is_rounding:
+        return Diagnosis(seen.key, (), (), _rounding_only(seen))
+    found = explanations([*trials, single] if single else trials, numbers[0])
     read_off = _read_off(single) if single else None
-    wrong = read_off or _of_measured(first, trials)
     if found:
-        why = _explanation(found, wrong, trials)
-    else:
-        why = _no_explanation([wrong, *(_of_measured(m, trials) for m in shaped if m.key == first.key)], trials)
-    said = [_headline(wrong, read_off is not None), why, _should_be(found, wrong, trials)]
-    message = " ".join(said) + "\n" + _evidence(wrong)
-    return Diagnosis(wrong.key, found[0].mistakes if found else (), tuple(map(str, found)), message)
+        return _explained(found, seen, read_off, trials)
+    return _unexplained(read_off, [_of_measured(m, trials) for m in numbers if m.key == seen.key], trials)
+
+
+def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
+    key, how, shown = seen.key, "", seen
+    made = _where_made(found[0], seen, trials)
+    if made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
+        # The explanation says where it is made, though that was not given.
+        key, how = made, ", to judge by what was given"
+        if read_off and read_off.key == made:
+            how, shown = ", read off the gradients of a single sample", read_off
+    said = [_headline(key, trials[0], how), _explanation(found, key, seen, trials), _should_be(made, trials[0])]
+    message = " ".join(said) + "\n" + _evidence(shown)
+    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message)
+
+
+def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence[Trial]) -> Diagnosis:
+    shown, how, patterns = seen[0], "", seen
+    if read_off and read_off.key[0] == "delta":
+        shown, how, patterns = read_off, ", read off the gradients of a single sample", [read_off]
+    pattern = next(filter(None, (_pattern(one, trials) for one in patterns)), "")
+    why = f"No known mistake explains it{'; ' + pattern if pattern else ''}."
+    said = [_headline(shown.key, trials[0], how), why, _should_be(shown.key, trials[0])]
+    return Diagnosis(shown.key, (), (), " ".join(said) + "\n" + _evidence(shown))
+
+
+def _rounding_only(wrong: Wrong) -> str:
+    error = float(distance(wrong.hand, wrong.torch).max())
+    return (
+        f"{quantity_name(wrong.key)} is off by no more than rounding: by {error:.2g}, where right answers may lie"
+        f" {float(wrong.derived.max()):.2g} apart; the tolerance that was asked for is smaller."
+    )
 
 
 def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
@@ -115,10 +162,8 @@ def _only_turned(trials: Sequence[Trial]) -> Diagnosis | None:
         return None
     key, trial = turned[0]
     name = "transposed_gradient"
-    wrong = Wrong(key, trial.given[0][key], *trial.truths[0].pairs[key], trial.truths[0].problem)
     said = f"It equals {MISTAKES[name].equals}: the matrix is transposed [{name}]."
-    message = f"{_headline(wrong, False)} {said} {_should_be([], wrong, trials)}"
-    return Diagnosis(key, (name,), (name,), message)
+    return Diagnosis(key, (name,), (name,), f"{_headline(key, trial)} {said} {_should_be(key, trial)}")
 
 
 # What gradients of a single sample give away.
@@ -127,8 +172,9 @@ def _only_turned(trials: Sequence[Trial]) -> Diagnosis | None:
 def _read_off(single: Trial) -> Wrong | None:
     """The first wrong of the deltas and activations that the gradients of a single sample are made of.
 
-    The biases' row is delta, and a weight's row over it is the activation below. None where they are right, or where
-    the gradient is not made of them: it is no outer product, or the layer below goes on from a right delta.
+    Where the biases' row is delta, a weight's row over it is the activation below. None where they are right, or where
+    the gradient is not made of them: it is no outer product, its inputs are not those that were given, or the layer
+    below goes on from a right delta.
     """
     (truth,), (given,) = single.truths, single.given
     top = len(truth.problem.weights)
@@ -137,11 +183,13 @@ def _read_off(single: Trial) -> Wrong | None:
     if len(outer) < top:
         return None
     deltas, below = [delta for delta, _ in outer], [a for _, a in outer]
-    first = next((i for i, delta in enumerate(deltas) if delta.ratio.max() > 1), None)
-    if first is None or (first + 1 < top and deltas[first + 1].ratio.max() <= 1):
+    if not below[-1].is_right:
+        return None  # what should be the inputs is not
+    first = next((i for i, delta in enumerate(deltas) if not delta.is_right), None)
+    if first is None or (first + 1 < top and deltas[first + 1].is_right):
         return None
     # An activation is blamed only where the output's delta, computed from it, is wrong too.
-    wrong = [a for a in reversed(below[:-1]) if a.ratio.max() > 1] if first == 0 else []
+    wrong = [a for a in reversed(below[:-1]) if not a.is_right] if first == 0 else []
     return (wrong or [deltas[first]])[0]
 
 
@@ -150,7 +198,7 @@ def _outer(truth: Truth, l: int, gradient: FloatArray) -> tuple[Wrong, Wrong] | 
     biases = gradient[-1]
     if not np.isfinite(gradient).all() or not biases.any():
         return None
-    problem, (_, tolerance) = truth.problem, truth.pairs["gradient", l]
+    problem, (_, tolerance) = truth.problem, truth.derived["gradient", l]
     column = int(np.abs(biases).argmax())
     hand = gradient[:-1, column] / biases[column]
     # A quotient of two numbers, each with its own tolerance.
@@ -158,93 +206,116 @@ def _outer(truth: Truth, l: int, gradient: FloatArray) -> tuple[Wrong, Wrong] | 
     misfit = np.abs(gradient[:-1] - hand[:, np.newaxis] * biases)
     if (misfit > MARGIN * (tolerance[:-1] + own[:, np.newaxis] * np.abs(biases))).any():
         return None
-    right, bound = (problem.inputs, 0.0) if l == 1 else truth.pairs["activation", l - 1]
-    delta = Wrong(("delta", l), biases[np.newaxis], *truth.pairs["delta", l], problem)
+    right, bound = (problem.inputs, 0.0) if l == 1 else truth.derived["activation", l - 1]
+    delta = Wrong(("delta", l), biases[np.newaxis], *truth.derived["delta", l], problem)
     return delta, Wrong(("activation", l - 1), hand[np.newaxis], right, bound + own, problem)
 
 
 # The message.
 
-CODE_SLOPES = {"sigmoid": "a * (1 - a)", "tanh": "(1 - a**2)", "relu": "(a > 0)", "identity": "1"}
+SLOPES = {"sigmoid": "a * (1 - a)", "tanh": "(1 - a**2)", "relu": "(a > 0)", "identity": "1"}
+# How each quantity should be computed, by layout.
+CODE = {
+    "note": {
+        "activation": "{name}(augmented(a) @ W)",
+        "delta": "(delta @ w) * {slope}",
+        "gradient": "augmented(a).T @ delta",
+    },
+    "linear": {
+        "activation": "{name}(a @ W.T + b)",
+        "delta": "(delta @ W) * {slope}",
+        "gradient": "delta.T @ a and delta.sum(axis=0)",
+    },
+    "columns": {
+        "activation": "{name}(W @ a + b)",
+        "delta": "(W.T @ delta) * {slope}",
+        "gradient": "delta @ a.T and delta.sum(axis=1, keepdims=True)",
+    },
+}
+ANYWHERE = {
+    "cost": "((a - T)**2).sum() / (2 * N)",
+    "output": "(a - T) / N * {slope}",
+    "weight": "W - learning_rate * gradient",
+}
+NOTE = {
+    "activation": "sigma(A^(l-1) W^(l))",
+    "cost": "1/2 sum_i (a_i - T_i)^2, the mean over the samples",
+    "output": "D^(l) c",
+    "delta": "D^(l) (w^(l+1))^T delta^(l+1)",
+    "gradient": "(delta^(l) A^(l-1))^T",
+    "weight": "W^(l) - gamma dC/dW^(l)",
+}
 
 
 def _of_measured(m: Measured, trials: Sequence[Trial]) -> Wrong:
     """The wrong quantity, beside what decided that it is: the whole model, or the one equation."""
     trial = next(trial for trial in trials if trial.case == m.case)
-    problem = trial.truths[m.step - trial.step].problem
+    truth = trial.truths[m.step - trial.step]
+    derived = truth.derived[m.key][1]
     if m.judged_by(m.worst)[2] == "equation" and m.local_torch is not None and m.local_tolerance is not None:
-        return Wrong(m.key, m.hand, m.local_torch, m.local_tolerance, problem, m.step, EQUATION, m.worst)
-    return Wrong(m.key, m.hand, m.torch, m.tolerance, problem, m.step, at=m.worst)
+        sides = (m.hand, m.local_torch, m.local_tolerance)
+        return Wrong(m.key, *sides, truth.problem, m.step, EQUATION, m.worst)
+    return Wrong(m.key, m.hand, m.torch, m.tolerance, truth.problem, m.step, at=m.worst, rounding=derived)
 
 
-def _headline(wrong: Wrong, read_off: bool) -> str:
-    layer = "" if wrong.key[1] is None else f" (layer {wrong.key[1]} of {len(wrong.problem.weights)})"
-    how = ", read off the gradients of a single sample" if read_off else ""
-    return f"{quantity_name(wrong.key)} is the first wrong quantity{layer}{how}."
+def _headline(key: Key, trial: Trial, how: str = "") -> str:
+    layer = "" if key[1] is None else f" (layer {key[1]} of {len(trial.truths[0].problem.weights)})"
+    return f"{quantity_name(key)} is the first wrong quantity{layer}{how}."
 
 
-def _explanation(found: Sequence[Variant], wrong: Wrong, trials: Sequence[Trial]) -> str:
+def _explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
     """What explains it, and what would on this data do so as well."""
     parts = []
+    order = list(trials[0].truths[0].derived)
     for name in found[0].mistakes:
-        key = _where_made(Variant((name,), found[0].placement), wrong, trials)
-        l = key[1] or 1
-        equals, why = (_with_numbers(text, l) for text in (MISTAKES[name].equals, (MISTAKES[name].__doc__ or "")[:-1]))
-        subject = "It equals" if key == wrong.key else f"It follows from {quantity_name(key)}, which equals"
-        parts.append(f"{subject} {equals}: {why[0].lower()}{why[1:]} [{name}]")
+        made = _where_made(Variant((name,), found[0].placement), seen, trials)
+        equals, why = (_with_numbers(text, made[1]) for text in (MISTAKES[name].equals, MISTAKES[name].__doc__ or ""))
+        subject = "it equals" if made == key else f"{quantity_name(made)} equals"
+        if order.index(made) < order.index(key):
+            subject = f"it follows from {quantity_name(made)}, which equals"
+        parts.append(f"{subject} {equals}: {why[0].lower()}{why[1:].rstrip('.')} [{name}]")
     placement = found[0].placement.replace("hidden", "the hidden layers")
     where = "" if placement == "everywhere" else f", in {placement} only"
     others = [str(variant) for variant in found[1:]]
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     same = f" On this data the same: {shown}." if others else ""
-    return f"{'; and '.join(parts)}{where}.{same}"
+    text = "; and ".join(parts)
+    return f"{text[0].upper()}{text[1:]}{where}.{same}"
 
 
-def _no_explanation(wrong: Sequence[Wrong], trials: Sequence[Trial]) -> str:
-    pattern = next(filter(None, (_pattern(one, trials) for one in wrong)), "")
-    return f"No known mistake explains it{'; ' + pattern if pattern else ''}."
-
-
-def _where_made(variant: Variant, wrong: Wrong, trials: Sequence[Trial]) -> Key:
-    """The quantity that the mistake makes wrong; the cost only where it is the cost that is asked about."""
-    quantities = {"activation", "delta", "gradient", "weight"} if wrong.key[0] != "cost" else None
+def _where_made(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
+    """The quantity that the mistakes make wrong first; the cost only where it is the cost that is asked about."""
     for trial in trials:
-        with suppress(NotApplicable):
-            key = made_at(variant, trial.truths, quantities)
-            if key is not None:
-                return key
-    return wrong.key
+        key = made_at(variant, trial.truths, () if seen.key[0] == "cost" else ("cost",))
+        if key is not None and "single_precision" not in variant.mistakes:
+            return key
+    return seen.key
 
 
-def _with_numbers(text: str, l: int) -> str:
+def _with_numbers(text: str, layer: int | None) -> str:
     """Put the numbers of the layers into the note's notation."""
+    l = layer or 0
     return text.replace("(l+1)", f"({l + 1})").replace("(l-1)", f"({l - 1})").replace("(l)", f"({l})")
 
 
-def _should_be(found: Sequence[Variant], wrong: Wrong, trials: Sequence[Trial]) -> str:
-    key = _where_made(Variant(found[0].mistakes[:1], found[0].placement), wrong, trials) if found else wrong.key
-    quantity, layer = key
-    top = len(wrong.problem.weights)
-    l = layer or top
-    name = wrong.problem.activation[l - 1]
-    code, note = {
-        "activation": (f"{name}(augmented(a) @ W)", f"sigma(A^({l - 1}) W^({l}))"),
-        "cost": ("((a - T)**2).sum() / (2 * N)", "1/2 sum_i (a_i - T_i)^2, the mean over the samples"),
-        "delta": (f"(delta @ w) * {CODE_SLOPES[name]}", f"D^({l}) (w^({l + 1}))^T delta^({l + 1})"),
-        "gradient": ("augmented(a).T @ delta", f"(delta^({l}) A^({l - 1}))^T"),
-        "weight": ("W - learning_rate * gradient", f"W^({l}) - gamma dC/dW^({l})"),
-    }[quantity]
-    if quantity == "delta" and l == top:
-        code, note = f"(a - T) / N * {CODE_SLOPES[name]}", f"D^({l}) c"
-    if trials[0].summed:
+def _should_be(key: Key, trial: Trial) -> str:
+    problem = trial.truths[0].problem
+    top = len(problem.weights)
+    l = key[1] or top
+    what = "output" if key == ("delta", top) else key[0]
+    code, note = (ANYWHERE | CODE[trial.layout])[what], _with_numbers(NOTE[what], l)
+    if trial.summed:
         code, note = code.replace("(2 * N)", "2").replace(" / N", ""), note.replace("mean over", "sum over")
-    return f"Should be: {code}, in the note's notation {note}."
+    name = problem.activation[l - 1]
+    return f"Should be: {code.format(name=name, slope=SLOPES[name])}, in the note's notation {note}."
 
 
 def _evidence(wrong: Wrong) -> str:
     """The worst number with both values, and who else says so."""
     hand, torch, tolerance = (float(side[wrong.worst]) for side in (wrong.hand, wrong.torch, wrong.tolerance))
     name = element_name(wrong.key, wrong.worst, wrong.hand.shape)
+    if wrong.key[0] in ("gradient", "weight") and wrong.worst[-2] == wrong.hand.shape[-2] - 1:
+        name += " (a bias)"
     step = "" if wrong.step is None else f" at step {wrong.step}"
     side = ""
     opinion = third_opinion(wrong.problem, wrong.key, wrong.worst) if wrong.judge == AUTOGRAD else None
@@ -261,37 +332,64 @@ def _pattern(wrong: Wrong, trials: Sequence[Trial]) -> str:
     """What the numbers have in common with autograd's, where no known mistake explains them."""
     hand, torch = wrong.hand, wrong.torch
     if not np.isfinite(hand).all():
-        return "it has no such shape, or is not finite"
+        return "it is not finite"
     it = "it"
     if wrong.key[0] == "weight":
         # What the step adds, rather than what it adds it to.
         old = wrong.problem.weights[(wrong.key[1] or 1) - 1]
         it, hand, torch = "its step", hand - old, torch - old
-    return _factor(it, hand, torch) or _off_by(it, hand, torch) or _order(wrong, trials)
+    factor = _factor(it, hand, torch, wrong.problem)
+    return factor or _off_by(it, hand, torch) or _part(it, wrong) or _order(wrong, trials)
 
 
-def _factor(it: str, hand: FloatArray, torch: FloatArray) -> str:
+def _factor(it: str, hand: FloatArray, torch: FloatArray, problem: Problem) -> str:
     with np.errstate(all="ignore"):
         excess = hand / torch - 1
     if _same(excess, excess.ravel()[:1]):
-        return f"{it} is {1 + excess.flat[0]:.10g} times autograd's"
-    for axis, name in ((-1, "row"), (-2, "column")):
+        factor = 1 + float(excess.flat[0])
+        name = _factor_name(factor, problem)
+        if name or hand.size > 1:
+            return f"{it} is {factor:.10g} times autograd's" + (f", which is {name}" if name else "")
+    for axis, what in ((-1, "row"), (-2, "column")):
         if hand.ndim >= 2 and hand.shape[axis] > 1 and _same(excess, np.take(excess, [0], axis=axis)):
-            return f"each {name} of {it} is a constant times autograd's"
+            return f"each {what} of {it} is a constant times autograd's"
     return ""
+
+
+def _factor_name(factor: float, problem: Problem) -> str:
+    """The factor in terms of N, m_L and m_0, as simple as can be."""
+    sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
+    powers = sorted(product((0, 1, -1), repeat=len(sizes)), key=lambda tried: sum(map(abs, tried)))
+    for tried in powers[1:]:
+        value = float(np.prod([size**power for size, power in zip(map(float, sizes.values()), tried, strict=True)]))
+        if np.isclose(abs(factor), value, rtol=1e-9, atol=0.0) and value != 1:
+            above = " ".join(name for name, power in zip(sizes, tried, strict=True) if power > 0) or "1"
+            below = " ".join(name for name, power in zip(sizes, tried, strict=True) if power < 0)
+            return ("-" if factor < 0 else "") + above + (f" / {below}" if below else "")
+    return "-1" if factor == -1 else ""
+
+
+def _part(it: str, wrong: Wrong) -> str:
+    """Whether only the biases are wrong, or all but the biases."""
+    if wrong.key[0] not in ("gradient", "weight"):
+        return ""
+    off = wrong.ratio > 1
+    if off[..., -1, :].any() == off[..., :-1, :].any():
+        return ""
+    return f"in {it} only the {'biases' if off[..., -1, :].any() else 'weights'} are wrong, the others are right"
 
 
 def _order(wrong: Wrong, trials: Sequence[Trial]) -> str:
     hand, torch = wrong.hand, wrong.torch
     if hand.ndim < 2:
-        return ""
+        return ""  # a single number has no order
     if hand.shape[-2] == hand.shape[-1] and _same(hand, np.swapaxes(torch, -1, -2)):
         return "it is autograd's transposed"
     for axis, name in ((-2, "rows"), (-1, "columns")):
         if _same(np.sort(hand, axis=axis), np.sort(torch, axis=axis)):
             return f"its {name} are autograd's in another order"
-    for key, (right, _) in (pair for trial in trials for truth in trial.truths for pair in truth.pairs.items()):
-        if key[0] == wrong.key[0] and right.shape == hand.shape and _same(hand, right):
+    for key, (right, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
+        if key != wrong.key and right.shape == hand.shape and _same(hand, right):
             return f"it is {quantity_name(key)}"
     return ""
 

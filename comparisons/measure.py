@@ -111,8 +111,17 @@ class Truth:
     @cached_property
     def pairs(self) -> dict[Key, Pair]:
         """Each quantity in the order of the computation, in float64, with its tolerance."""
+        return self._pairs(self.problem)
+
+    @cached_property
+    def derived(self) -> dict[Key, Pair]:
+        """The same with the derived tolerance, whatever the caller asked for."""
+        own = self.problem.rtol is not None or self.problem.atol is not None
+        return self._pairs(replace(self.problem, rtol=None, atol=None)) if own else self.pairs
+
+    def _pairs(self, problem: Problem) -> dict[Key, Pair]:
         bounds = self.bounds.quantities()
-        return {key: _wide(self.problem, (value, bounds[key])) for key, value in self.run.quantities().items()}
+        return {key: _wide(problem, (value, bounds[key])) for key, value in self.run.quantities().items()}
 
 
 def measure(truth: Truth, given: Quantities, *, case: str = "", step: int = 1) -> list[Measured]:

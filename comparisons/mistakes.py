@@ -268,6 +268,34 @@ class OutputMean(Seams):
         return super().shared_error(l, error) / error.shape[-1]
 
 
+class MseLoss(Seams):
+    """The cost is MSELoss() as it is: without the 1/2, and averaged over the outputs too."""
+
+    equals = "2 / m_L times the right value"
+
+    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error) * 2 / error.shape[-1]
+
+    def shared_error(self, l: int, error: FloatArray) -> FloatArray:
+        return super().shared_error(l, error) * 2 / error.shape[-1]
+
+
+class AveragedOverInputs(Seams):
+    """The sum over the samples is divided by the number of inputs, not of samples."""
+
+    equals = "N / m_0 times the right value"
+
+    def _other_share(self) -> float:
+        samples, inputs = self.problem.inputs.shape[-2:]
+        return samples / inputs
+
+    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error) * self._other_share()
+
+    def shared_error(self, l: int, error: FloatArray) -> FloatArray:
+        return super().shared_error(l, error) * self._other_share()
+
+
 class SlopeOfActivation(Seams):
     """The slope is taken at a^(l), not at z^(l): the activation is applied once more."""
 
@@ -318,6 +346,18 @@ class SigmoidSlope(Seams):
 
     def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return sigmoid_slope(a)
+
+
+class SlopeOneMinusA(Seams):
+    """The slope is 1 - a: a factor or a square is missing."""
+
+    equals = "the right value with 1 - a^(l) in the place of D^(l)"
+
+    def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return 1 - a
+
+    def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return 1 - a
 
 
 class NoHiddenSlope(Seams):
@@ -403,26 +443,62 @@ class BiasNotTrained(Seams):
         return out
 
 
-class BiasBatchSum(Seams):
-    """The gradient of the biases is summed over the samples, not averaged."""
+class BiasSumOfAll(Seams):
+    """The gradient of the biases is summed over the nodes too."""
 
-    equals = "the right value, but N times that for the biases"
+    equals = "the right value, but the same sum over all nodes for each bias"
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
-        out[..., -1, :] *= self.problem.inputs.shape[-2]
+        out[..., -1:, :] = out[..., -1:, :].sum(axis=-1, keepdims=True)
         return out
 
 
-class WeightBatchSum(Seams):
+class ScaledGradient(Seams):
+    """The gradient times N or 1 / N, in some rows; the base of the mistakes below."""
+
+    rows, power = slice(None), 1
+
+    def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
+        out = super().laid_out(l, gradient).copy()
+        out[..., self.rows, :] *= float(self.problem.inputs.shape[-2]) ** self.power
+        return out
+
+
+class GradientBatchSum(ScaledGradient):
+    """The gradient is summed over the samples, not averaged."""
+
+    equals = "N times the right value"
+
+
+class WeightBatchSum(ScaledGradient):
     """The gradient of the weights is summed over the samples, that of the biases averaged."""
 
-    equals = "the right value, but N times that for all except the biases"
+    equals, rows = "the right value, but N times that for all except the biases", slice(None, -1)
 
-    def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
-        out = super().laid_out(l, gradient).copy()
-        out[..., :-1, :] *= self.problem.inputs.shape[-2]
-        return out
+
+class BiasBatchSum(ScaledGradient):
+    """The gradient of the biases is summed over the samples, that of the weights averaged."""
+
+    equals, rows = "the right value, but N times that for the biases", slice(-1, None)
+
+
+class GradientAveragedTwice(ScaledGradient):
+    """The gradient is averaged over the samples once more."""
+
+    equals, power = "the right value / N", -1
+
+
+class WeightAveragedTwice(ScaledGradient):
+    """The gradient of the weights is averaged over the samples once more."""
+
+    equals, rows, power = "the right value, but that / N for all except the biases", slice(None, -1), -1
+
+
+class BiasAveragedTwice(ScaledGradient):
+    """The gradient of the biases is averaged over the samples once more."""
+
+    equals, rows, power = "the right value, but that / N for the biases", slice(-1, None), -1
 
 
 class TransposedGradient(Seams):
@@ -557,10 +633,13 @@ MISTAKES: dict[str, type[Seams]] = {
     "batch_sum": BatchSum,
     "averaged_twice": AveragedTwice,
     "output_mean": OutputMean,
+    "mse_loss": MseLoss,
+    "averaged_over_inputs": AveragedOverInputs,
     "slope_of_activation": SlopeOfActivation,
     "slope_of_preactivation": SlopeOfPreactivation,
     "tanh_slope": TanhSlope,
     "sigmoid_slope": SigmoidSlope,
+    "slope_one_minus_a": SlopeOneMinusA,
     "no_hidden_slope": NoHiddenSlope,
     "no_transpose": NoTranspose,
     "updated_weights": UpdatedWeights,
@@ -570,8 +649,13 @@ MISTAKES: dict[str, type[Seams]] = {
     "last_sample_only": LastSampleOnly,
     "accumulated_gradient": AccumulatedGradient,
     "bias_not_trained": BiasNotTrained,
-    "bias_batch_sum": BiasBatchSum,
+    "bias_sum_of_all": BiasSumOfAll,
+    "gradient_batch_sum": GradientBatchSum,
     "weight_batch_sum": WeightBatchSum,
+    "bias_batch_sum": BiasBatchSum,
+    "gradient_averaged_twice": GradientAveragedTwice,
+    "weight_averaged_twice": WeightAveragedTwice,
+    "bias_averaged_twice": BiasAveragedTwice,
     "transposed_gradient": TransposedGradient,
     "bias_not_updated": BiasNotUpdated,
     "ascent": Ascent,
@@ -632,16 +716,11 @@ class Variant:
         NotApplicable
             If a mistake does not fit the shapes of the network.
         """
-        if "single_precision" in self.mistakes:
-            return [combined(self.mistakes)(problem).run() for problem in problems]
         lineup = Lineup([self])
-        steps = [lineup.run(problem) for problem in problems]
+        steps = [alone(lineup.run(problem), 0, problem) for problem in problems]
         if lineup.misfits:
             raise NotApplicable(lineup.misfits[0])
-        return [
-            {key: value[0] if value.ndim > len(problem.shape(key)) else value for key, value in step.items()}
-            for problem, step in zip(problems, steps, strict=True)
-        ]
+        return steps
 
 
 @cache
@@ -660,10 +739,6 @@ class Lineup:
 
     Each seam is computed for all as it should be, then again for those who get it wrong.
 
-    Parameters
-    ----------
-    variants : none of them single_precision, which is no matter of a seam
-
     Attributes
     ----------
     misfits : dict of str
@@ -679,8 +754,19 @@ class Lineup:
     def run(self, problem: Problem, weights: Sequence[FloatArray] | None = None) -> Quantities:
         """Return every quantity of the next step; `weights` may differ from variant to variant."""
         made = self.aside(problem, weights)
+        for i, variant in enumerate(self.variants):
+            if "single_precision" in variant.mistakes:  # which is no matter of a seam
+                previous = alone({("gradient", l): g for l, g in self._gradients.items()}, i, problem)
+                own = combined(variant.mistakes)(problem, None, {l: g for (_, l), g in previous.items() if l}).run()
+                made = {key: self._with_own(value, i, own[key]) for key, value in made.items()}
         self._gradients = {l: made["gradient", l] for l in range(1, len(problem.weights) + 1)}
         return made
+
+    def _with_own(self, value: FloatArray, i: int, own: FloatArray) -> FloatArray:
+        """The numbers of all variants, those of the i-th replaced."""
+        value = np.array(value if value.ndim > own.ndim else np.broadcast_to(value, (len(self.variants), *own.shape)))
+        value[i] = own
+        return value
 
     def aside(self, problem: Problem, weights: Sequence[FloatArray] | None = None) -> Quantities:
         """Return every quantity of the next step without taking it; targets too may differ from variant to variant."""
@@ -694,6 +780,11 @@ class Lineup:
                 members.setdefault(seams_of(variant, top).get((seam, l), ()), []).append(i)
             self._groups[seam, l] = [(combined(names), np.array(mine)) for names, mine in members.items() if names]
         return self._groups[seam, l]
+
+
+def alone(made: Quantities, i: int, problem: Problem) -> Quantities:
+    """Return what the i-th variant of a Lineup made of a problem."""
+    return {key: value[i] if value.ndim > len(problem.shape(key)) else value for key, value in made.items()}
 
 
 class _Together(Seams):
@@ -777,7 +868,5 @@ def singles(top: int) -> Iterator[Variant]:
 
 
 def pairs() -> Iterator[Variant]:
-    """Every two mistakes together that are not made at the same seam."""
-    for pair in combinations([name for name in MISTAKES if name != "single_precision"], 2):
-        if not overridden(pair[0]) & overridden(pair[1]):
-            yield Variant(pair)
+    """Every two mistakes together."""
+    return (Variant(pair) for pair in combinations([name for name in MISTAKES if name != "single_precision"], 2))

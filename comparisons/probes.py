@@ -9,33 +9,38 @@ from typing import Any
 
 import numpy as np
 
+from comparisons.catalogue import hidden
 from comparisons.measure import Problem, Truth
 from handnet import Network
 
 # All widths differ, so that a transpose raises; then all are equal, so that it computes and can be named.
 UNEQUAL, SQUARE = (2, 5, 4, 3), 4
 SAMPLES = 6
+QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
+# How often to draw again where some mistake does not show, as where a relu is dead.
+DRAWS = 8
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Two steps of one architecture, then the first question again, and a single sample.
+    """Some steps of one architecture, the last of which is the first question again.
 
     Attributes
     ----------
     name : the sizes, 2-5-4-3
-    truths : what autograd says of the three steps
-    single : the same of a single sample
-    learning_rate : as the implementation is told
+    truths : what autograd says of the steps
+        Of another number of samples each, one of them of a single sample, unless a number was asked for.
+    rates : the learning rate that the implementation is told at each step
+    single : of a single sample
     """
 
     name: str
     truths: tuple[Truth, ...]
+    rates: tuple[float, ...]
     single: Truth
-    learning_rate: float
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def probe(
     sizes: tuple[int, ...],
     activation: str | tuple[str, ...] = "sigmoid",
@@ -44,36 +49,62 @@ def probe(
     learning_rate: float = 0.5,
     seed: int = 0,
     reduction: str = "mean",
+    one_rate: bool = False,
 ) -> Probe:
-    """Return the probe of this architecture; the number of samples equals no width unless it is given.
+    """Return the probe of this architecture; the numbers of samples equal no width unless one is given.
+
+    Parameters
+    ----------
+    one_rate : the same learning rate at each step, for who is not told
 
     Raises
     ------
     ValueError
-        If the sizes, the activation or the batch make no sense.
+        If the sizes, the activation, the batch or the learning rate make no sense.
 
     Examples
     --------
     >>> made = probe((3, 5, 2))
     >>> [truth.problem.inputs.shape for truth in made.truths]
-    [(6, 3), (6, 3), (6, 3)]
+    [(6, 3), (7, 3), (1, 3), (6, 3)]
     """
     if batch is not None and batch < 1:
         raise ValueError(f"batch is {batch}: expected 1 or more")
-    rng = np.random.default_rng(seed)
-    net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
-    samples = batch or next(n for n in range(SAMPLES, SAMPLES + len(sizes) + 1) if n not in sizes)
+    fewest: tuple[str, ...] | None = None
+    for draw in range(DRAWS):
+        rng = np.random.default_rng([seed, draw])
+        net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
+        if abs(learning_rate) > np.finfo(net.dtype).max:
+            raise ValueError(f"learning_rate is {learning_rate}: expected a number within {net.dtype}")
+        drawn = _drawn(net, rng, batch, learning_rate, reduction, one_rate)
+        unseen = hidden([drawn.truths], QUANTITIES)
+        if fewest is None or len(unseen) < len(fewest):
+            made, fewest = drawn, unseen
+        if not unseen or (batch == 1 and draw):
+            break
+    return made
 
-    def step(net: Network, samples: int) -> Truth:
-        inputs = rng.uniform(-1, 1, (samples, sizes[0])).astype(net.dtype)
-        targets = rng.uniform(0, 1, (samples, sizes[-1])).astype(net.dtype)
+
+def _drawn(
+    net: Network, rng: np.random.Generator, batch: int | None, learning_rate: float, reduction: str, one_rate: bool
+) -> Probe:
+    more = (n for n in range(SAMPLES, SAMPLES + len(net.sizes) + 2) if n not in net.sizes)
+    batches = (batch, batch) if batch else (next(more), next(more))
+    rates = (learning_rate, learning_rate if one_rate else 0.6 * learning_rate)
+
+    def step(net: Network, samples: int, rate: float) -> Truth:
+        inputs = rng.uniform(-1, 1, (samples, net.sizes[0])).astype(net.dtype)
+        targets = rng.uniform(0, 1, (samples, net.sizes[-1])).astype(net.dtype)
         # Where the cost is a sum, its gradient is N times that of the mean, and so is the step.
-        rate = learning_rate * (samples if reduction == "sum" else 1)
+        rate = rate * (samples if reduction == "sum" else 1)
         return Truth(Problem(net.weights, net.activation, inputs, targets, rate))
 
-    first = step(net, samples)
-    second = step(Network(first.run.updated, activation), samples)
-    return Probe("-".join(map(str, sizes)), (first, second, first), step(net, 1), learning_rate)
+    first = step(net, batches[0], rates[0])
+    second = step(Network(first.run.updated, net.activation), batches[1], rates[1])
+    single = step(net, 1, rates[0])
+    between = (second,) if batch else (second, single)
+    told = (rates[0], rates[1], *(rates[:1] if not batch else ()), rates[0])
+    return Probe("-".join(map(str, net.sizes)), (first, *between, first), told, single)
 
 
 def architectures(activation: str | Sequence[str]) -> list[tuple[int, ...]]:
@@ -89,8 +120,8 @@ def architectures(activation: str | Sequence[str]) -> list[tuple[int, ...]]:
     if isinstance(activation, str):
         return [UNEQUAL, square(len(UNEQUAL) - 1)]
     layers = len(activation)
-    hidden = [(5, 4)[i] if i < 2 else 5 + i for i in range(layers - 1)]
-    return [(UNEQUAL[0], *hidden, UNEQUAL[-1]), square(layers)]
+    hidden_widths = [(5, 4)[i] if i < 2 else 5 + i for i in range(layers - 1)]
+    return [(UNEQUAL[0], *hidden_widths, UNEQUAL[-1]), square(layers)]
 
 
 def square(layers: int) -> tuple[int, ...]:

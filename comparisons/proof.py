@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comparisons.catalogue import changes, made_at
+from comparisons.catalogue import VISIBLE, effects, made_at
 from comparisons.checks import check
 from comparisons.comparison import distance, greatest, quantity_name
-from comparisons.implementation import LAYOUTS
-from comparisons.measure import Problem
-from comparisons.mistakes import Lineup, NotApplicable, Variant, combined, pairs, singles
+from comparisons.measure import Problem, Truth
+from comparisons.mistakes import Lineup, Variant, alone, pairs, singles
 from comparisons.probes import Probe, probe
-from comparisons.twin import Quantities
+from comparisons.reading import LAYOUTS, samples_out, weights_out
 from comparisons.work import progress, results
 from handnet.activations import FloatArray
 
@@ -92,37 +91,24 @@ class Planted:
 
     def __call__(self, weights: Sequence[Any], inputs: FloatArray, targets: FloatArray, learning_rate: float) -> Any:
         """Answer as `check` asks."""
-        turned = self.layout == "columns"
-        x, t = (inputs.T, targets.T) if turned else (inputs, targets)
+        x, t = (samples_out(array, self.layout) for array in (inputs, targets))
         ours = tuple(w if self.layout == "note" else np.vstack([w[0].T, w[1].reshape(1, -1)]) for w in weights)
         problem = Problem(ours, (self.activation,) * len(ours), x, t, learning_rate)
-        made = self._made(problem)
+        made = alone(self.lineup.run(problem), 0, problem)
 
-        def part(quantity: str) -> list[FloatArray]:
-            return [made[quantity, l] for l in range(1, len(ours) + 1)]
+        def part(quantity: str, out: Callable[[FloatArray, str], Any]) -> list[Any]:
+            return [out(made[quantity, l], self.layout) for l in range(1, len(ours) + 1)]
 
-        gradients = [self._weights_out(g) for g in part("gradient")]
+        gradients = part("gradient", weights_out)
         if self.given == "gradients":
             return gradients
         return {
-            "activations": [a.T if turned else a for a in part("activation")],
+            "activations": part("activation", samples_out),
             "cost": made["cost", None],
-            "deltas": [delta.T if turned else delta for delta in part("delta")],
+            "deltas": part("delta", samples_out),
             "gradients": gradients,
-            "updated": [self._weights_out(w) for w in part("weight")],
+            "updated": part("weight", weights_out),
         }
-
-    def _made(self, problem: Problem) -> Quantities:
-        if "single_precision" in self.variant.mistakes:
-            return combined(self.variant.mistakes)(problem).run()
-        made = self.lineup.run(problem)
-        return {key: value[0] if value.ndim > len(problem.shape(key)) else value for key, value in made.items()}
-
-    def _weights_out(self, w: FloatArray) -> Any:
-        if self.layout == "note":
-            return w
-        bias = w[-1]
-        return w[:-1].T, bias[:, np.newaxis] if self.layout == "columns" else bias
 
 
 def cells() -> Iterator[Cell]:
@@ -171,34 +157,40 @@ def proven(frame: pd.DataFrame) -> bool:
 
 
 def is_named(frame: pd.DataFrame) -> pd.Series:
-    """Return, for each row, whether its mistake is among those named."""
-    rows = zip(frame["mistake"], frame["named"], strict=True)
-    found = [mistake in (name.partition(" (")[0] for name in names.split(" = ")) for mistake, names in rows]
+    """Return, for each row, whether its mistake is among those named, in its place."""
+    rows = zip(frame["mistake"], frame["placement"], frame["named"], strict=True)
+    found = []
+    for mistake, placement, named in rows:
+        where = {mistake, f"{mistake} ({placement})"}
+        found.append(bool(where & set(named.split(" = "))))
     return pd.Series(found, index=frame.index, dtype=bool)
 
 
 @cache
 def _applicable(variant: Variant, sizes: tuple[int, ...], activation: str, given: str) -> str:
     truths = Cell(variant, sizes, activation, "note", given).probe.truths
-    try:
-        changed = changes(variant, truths)
-    except NotApplicable as misfit:
-        return f"no: the shapes do not fit ({misfit})"
-    if not any(ratio > 2 for step in changed for key, ratio in step.items() if key[0] in QUANTITIES[given]):
+    made = effects([variant], truths)
+    if made.misfits:
+        return f"no: the shapes do not fit ({made.misfits[0]})"
+    if not made.shown(QUANTITIES[given])[0]:
         return "no: it changes nothing that is given"
-    for name in variant.mistakes if len(variant.mistakes) > 1 else ():
-        if _same_numbers(variant, Variant((name,)), truths, given):
-            return f"no: the numbers are those of {name} alone"
-    return "yes"
+    alike = _single_alike(variant, truths, given) if len(variant.mistakes) > 1 else None
+    return f"no: the numbers are those of {alike}" if alike else "yes"
 
 
-def _same_numbers(one: Variant, other: Variant, truths: Sequence[Any], given: str) -> bool:
-    problems = [truth.problem for truth in truths]
-    for truth, mine, theirs in zip(truths, one.run(problems), other.run(problems), strict=True):
-        for key, (_, tolerance) in truth.pairs.items():
-            if key[0] in QUANTITIES[given] and (distance(mine[key], theirs[key]) > 2 * tolerance).any():
-                return False
-    return True
+def _single_alike(variant: Variant, truths: Sequence[Truth], given: str) -> Variant | None:
+    """The mistake that alone gives the very numbers of two."""
+    others = [other for other in singles(len(truths[0].problem.weights)) if "single_precision" not in other.mistakes]
+    lineup = Lineup([variant, *others])
+    alike = np.ones(len(others), bool)
+    for truth in truths:
+        made = lineup.run(truth.problem)
+        for key, (right, tolerance) in truth.derived.items():
+            value = made[key]
+            if key[0] in QUANTITIES[given] and value.ndim > right.ndim:
+                apart = distance(value[1:], value[0]) > VISIBLE * tolerance
+                alike &= ~apart.any(axis=tuple(range(-right.ndim, 0)))
+    return next((other for other, same in zip(others, alike, strict=True) if same), None)
 
 
 @cache

@@ -17,9 +17,10 @@ import torch
 
 from comparisons.comparison import Comparison, greatest, write_csv
 from comparisons.equations import misprints
+from comparisons.examples import Example
+from comparisons.mistakes import MISTAKES
 from comparisons.proof import GIVEN, is_named
 from comparisons.sweep import Sweep
-from comparisons.worked import Example
 from handnet import __version__
 from handnet.files import replacing
 
@@ -94,6 +95,12 @@ def check_line(comparison: Comparison) -> str:
         return f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2f} of its tolerance"
     mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
     return f"MISMATCH{': ' + mistakes if mistakes else ''}"
+
+
+def catalogue_table() -> str:
+    """Return a table of the known mistakes: what goes wrong, and what comes of it in the note's notation."""
+    rows = [(name, kind.__doc__ or "", kind.equals) for name, kind in MISTAKES.items()]
+    return table([("mistake", "what goes wrong", "what comes of it"), *rows], left=3)
 
 
 def mistake_table(frame: pd.DataFrame) -> str:

@@ -1,5 +1,6 @@
 """`check` from the outside: backpropagation as people really write it, right and wrong, without the catalogue."""
 
+import re
 from collections import namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from comparisons import MismatchError, assert_matches_autograd, check
-from comparisons.probes import architectures, probe
+from comparisons.catalogue import hidden
+from comparisons.probes import QUANTITIES, architectures, probe
 from handnet import Network
 
 
@@ -471,11 +473,11 @@ def cross_entropy_and_no_mean(weights, X, Y):
 LINEAR, COLUMNS = {"layout": "linear"}, {"layout": "columns"}
 WRONG = {
     "no_transpose": (missing_transpose, LINEAR, ("delta", 2)),
-    "batch_sum": (forgets_to_divide_by_m, COLUMNS, ("gradient", 3)),
+    "batch_sum": (forgets_to_divide_by_m, COLUMNS, ("delta", 3)),
     "bias_batch_sum": (divides_the_weights_only, COLUMNS, ("gradient", 3)),
     "last_sample_only": (overwrites_instead_of_adding, {}, ("gradient", 3)),
     "accumulated_gradient": (NeverZeroed, {"sizes": (2, 5, 4, 3)}, ("gradient", 3)),
-    "updated_weights": (updates_on_the_way_down, {}, ("weight", 2)),
+    "updated_weights": (updates_on_the_way_down, {}, ("delta", 2)),
     "slope_of_activation": (sigmoid_prime_of_a, COLUMNS, ("delta", 3)),
     "slope_of_preactivation": (z_times_one_minus_z, {}, ("delta", 3)),
     "no_output_slope": (delta_of_cross_entropy, COLUMNS, ("delta", 3)),
@@ -492,7 +494,7 @@ WRONG = {
     "bias_not_updated": (keeps_the_biases, {}, ("weight", 3)),
     "relu_activation": (relu_for_sigmoid, LINEAR, ("activation", 1)),
     "wrong_weights": (off_by_one_layer, {}, ("delta", 2)),
-    "identity_activation": (linear_output, {}, ("delta", 3)),
+    "identity_activation": (linear_output, {}, ("activation", 3)),
     "batch_sum + no_output_slope": (cross_entropy_and_no_mean, COLUMNS, ("delta", 3)),
 }
 
@@ -546,7 +548,7 @@ FINDINGS = {
     "an exit": (lambda *_: exit(3), {}, "it raised SystemExit: 3"),
     "two answers": (is_random, {}, "two answers to the same question"),
     "nothing": (lambda *_: None, {}, "it returned nothing: expected gradients"),
-    "a number": (lambda *_: 3.5, {}, "it returned a float: expected gradients"),
+    "a number": (lambda *_: 3.5, {}, "it returned a value of type float: expected gradients"),
     "too few layers": (lambda w, x, t: note_layout(w, x, t)[:2], {}, "gradients has 2 entries: expected 3"),
     "no numbers": (lambda w, *_: [["a"] for _ in w], {}, "expected real numbers"),
     "ragged rows": (lambda w, *_: [[[1.0], [1.0, 2.0]] for _ in w], {}, "is ragged"),
@@ -621,9 +623,7 @@ def test_central_differences_are_right_to_their_own_accuracy_only():
 
 
 def test_deltas_without_the_mean_are_right_and_remarked():
-    assert check(deltas_without_the_mean, layout="linear").remarks == (
-        "its deltas are without the 1/N, which its gradients have",
-    )
+    assert check(deltas_without_the_mean, layout="linear").remarks == ("its deltas are without the 1/N",)
 
 
 def test_changes_in_place_are_remarked_and_reach_nobody():
@@ -721,7 +721,7 @@ def test_a_bad_option_is_one_line(options, message):
 
 
 def test_what_cannot_be_called_is_refused():
-    with pytest.raises(TypeError, match="backprop is a SimpleNamespace: expected a function of weights"):
+    with pytest.raises(TypeError, match="backprop is of type SimpleNamespace: expected a function of weights"):
         check(SimpleNamespace())
 
 
@@ -740,8 +740,325 @@ def test_the_message_reads_like_a_colleagues():
     assert message.startswith(
         "delta^(1) is the first wrong quantity (layer 1 of 2), read off the gradients of a single sample."
         " It equals D^(1) w^(2) delta^(2): w^(2) is not transposed [no_transpose]."
-        " Should be: (delta @ w) * a * (1 - a), in the note's notation D^(1) (w^(2))^T delta^(2).\n"
+        " Should be: (delta @ W) * a * (1 - a), in the note's notation D^(1) (w^(2))^T delta^(2).\n"
         "Worst of 4 wrong numbers among 4: delta_"
     )
     assert "complex-step differentiation agrees with autograd" in message
     assert message.endswith("replay: check(missing_transpose, layout='linear', sizes=(4, 4, 4))")
+
+
+# What an answer may look like, and what of it must not get lost.
+
+
+def pairs_of(weights, x, t):
+    """(gradients of the weights, gradients of the biases, cost)"""
+    gradients = pairs_in_rows(weights, x, t)
+    a = x
+    for w, b in weights:
+        a = sigmoid(a @ w.T + b)
+    return [w for w, _ in gradients], [b for _, b in gradients], ((a - t) ** 2).sum() / 2 / len(x)
+
+
+FORMS = {
+    "cost, then pairs": lambda W, b, c: (c, list(zip(W, b, strict=True))),
+    "pairs, then cost": lambda W, b, c: (list(zip(W, b, strict=True)), c),
+    "a list of cost and pairs": lambda W, b, c: [c, list(zip(W, b, strict=True))],
+    "cost as a matrix": lambda W, b, c: (np.array([[c]]), list(zip(W, b, strict=True))),
+    "cost, all W, all b": lambda W, b, c: (c, W, b),
+    "all W, all b": lambda W, b, c: (W, b),
+    "all b, all W": lambda W, b, c: (b, W),
+    "W b W b, after the cost": lambda W, b, c: (c, [part for pair in zip(W, b, strict=True) for part in pair]),
+    "a generator": lambda W, b, c: (pair for pair in zip(W, b, strict=True)),
+    "a zip, after the cost": lambda W, b, c: (c, zip(W, b, strict=True)),
+    "reversed": lambda W, b, c: reversed([*zip(W[::-1], b[::-1], strict=True)]),
+    "by number": lambda W, b, c: {f"d{n}{l}": g for n, s in (("W", W), ("b", b)) for l, g in enumerate(s, start=1)},
+    "by number with _": lambda W, b, c: {f"{n}_{l}": g for n, s in (("b", b), ("w", W)) for l, g in enumerate(s)},
+    "by number, with a loss": lambda W, b, c: {"loss": c} | FORMS["by number"](W, b, c),
+    "by kind": lambda W, b, c: {"dW": W, "db": b},
+    "by kind, after the cost": lambda W, b, c: (c, {"W": W, "b": b}),
+    "layers by name": lambda W, b, c: {
+        f"layer{l}": {"db": bb, "dW": w} for l, (w, bb) in enumerate(zip(W, b, strict=True))
+    },
+    "grads and cost": lambda W, b, c: {"grads": list(zip(W, b, strict=True)), "cost": c},
+    "an object with grads": lambda W, b, c: SimpleNamespace(grads=list(zip(W, b, strict=True)), cost=c),
+    "tensors in lists": lambda W, b, c: [
+        [torch.tensor(w, requires_grad=True).tolist(), torch.tensor(bb)] for w, bb in zip(W, b, strict=True)
+    ],
+    "matrices": lambda W, b, c: [(np.asmatrix(w), np.asmatrix(bb)) for w, bb in zip(W, b, strict=True)],
+}
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("sizes", [None, (3, 2), (1, 1, 1), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_usual_form_of_an_answer_is_read(form, sizes):
+    right = check(lambda *question: FORMS[form](*pairs_of(*question)), layout="linear", sizes=sizes)
+    assert right.passed, right.message()
+    assert "gradient" in set(right.frame["quantity"])
+
+    def wrong(*question):
+        W, b, c = pairs_of(*question)
+        return FORMS[form]([7 * w for w in W], [-bb for bb in b], c)
+
+    assert not check(wrong, layout="linear", sizes=sizes).passed
+
+
+UNREADABLE = {
+    "a cost and something else": (lambda g, c: (c, "xxx"), "expected gradients"),
+    "a cost and nothing": (lambda g, c: (c, None), "it returned a cost and nothing: expected gradients"),
+    "unknown keys": (lambda g, c: {"cost": c, "dings": g}, "it returned dings, which is not understood"),
+    "a masked array": (lambda g, c: [np.ma.array(w, mask=True) for w in g], "is masked: expected all its numbers"),
+    "0-d arrays": (lambda g, c: [np.array(0.5)] * 3, "has shape .*: expected"),
+    "one 0-d array": (lambda g, c: np.array(0.5), "it returned a value of type ndarray"),
+    "sets": (lambda g, c: [{1.0, 2.0}] * 3, "expected real numbers|cannot be read"),
+    "complex": (lambda g, c: [w + 0j for w in g], "with dtype complex128: expected real numbers"),
+    "a class": (lambda g, c: SimpleNamespace, "expected gradients"),
+    "what raises when looked at": (lambda g, c: Raising(), "its answer cannot be read: RuntimeError: hands off"),
+}
+
+
+class Raising:
+    @property
+    def gradients(self):
+        raise RuntimeError("hands off")
+
+
+@pytest.mark.parametrize(("change", "said"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_is_not_understood_is_a_finding_and_never_dropped(change, said):
+    comparison = check(lambda w, x, t: change(note_layout(w, x, t), 0.5))
+    assert not comparison.passed
+    assert re.search(said, comparison.message()), comparison.message()
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "raised", [BaseException("x\ny"), GeneratorExit(), Unspeakable(), ValueError("\n\n")], ids=repr
+)
+def test_whatever_is_raised_is_one_line(raised):
+    def function(*question):
+        raise raised
+
+    (finding, _) = check(function).findings
+    assert "\n" not in finding
+    assert f"it raised {type(raised).__name__}" in finding
+
+
+def test_the_layout_or_sizes_with_which_it_would_run_are_hinted_at():
+    def two_layers(weights, inputs, targets):
+        w1, w2 = weights
+        return note_layout([w1, w2], inputs, targets)
+
+    assert "it runs with layout='columns'" in check(textbook_columns).remarks
+    assert "it runs with sizes=(2, 5, 3)" in check(two_layers).remarks
+    assert check(two_layers, sizes=(2, 5, 3)).passed
+
+
+# What the probes must not let through.
+
+
+def test_a_dead_relu_lets_nothing_pass():
+    for seed in range(5):
+        for sizes in ((3, 4, 1), (2, 2, 1)):
+            comparison = check(lambda w, x, t: [0 * v for v in w], sizes=sizes, activation="relu", seed=seed)
+            assert not comparison.passed
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("activation", ["relu", ("sigmoid", "relu")], ids=str)
+def test_the_probes_are_drawn_again_until_every_mistake_shows(activation, seed):
+    unequal, _ = architectures(activation)
+    drawn = probe(unequal, activation, seed=seed)
+    assert hidden([drawn.truths], QUANTITIES) == ()
+
+
+CONSTANTS = {
+    "the learning rate": lambda w, x, t, learning_rate: {"updated": stepped(w, x, t, 0.5)},
+    "its square": lambda w, x, t, learning_rate: {"updated": stepped(w, x, t, 2 * learning_rate**2)},
+    "the samples": lambda w, x, t: [g * len(x) / 6 for g in note_layout(w, x, t)],
+    "one sample": lambda w, x, t: [g * (2 if len(x) == 1 else 1) for g in note_layout(w, x, t)],
+}
+
+
+def stepped(weights, inputs, targets, rate):
+    return [w - rate * g for w, g in zip(weights, note_layout(weights, inputs, targets), strict=True)]
+
+
+@pytest.mark.parametrize("function", CONSTANTS.values(), ids=CONSTANTS)
+def test_a_constant_in_the_place_of_what_is_given_is_found(function):
+    assert not check(function).passed
+
+
+def test_a_function_that_is_not_told_the_learning_rate_may_know_it():
+    assert check(lambda w, x, t: {"updated": stepped(w, x, t, 0.1)}, learning_rate=0.1).passed
+
+
+def test_how_the_learning_rate_is_passed():
+    def positional(weights, inputs, targets, learning_rate, /):
+        return {"updated": stepped(weights, inputs, targets, learning_rate)}
+
+    def decorated(*arguments, **options):
+        return note_layout(*arguments, **options)
+
+    assert check(positional).passed
+    assert check(decorated).passed
+
+
+class Predicting(Trainer):
+    def __call__(self, inputs):
+        return inputs
+
+
+def test_an_object_that_predicts_when_called_is_asked_for_its_backprop():
+    assert check(Predicting()).passed
+
+
+def test_pairs_can_be_changed_in_place():
+    def function(weights, x, t, learning_rate):
+        for pair, (w, b) in zip(weights, pairs_in_rows(weights, x, t), strict=True):
+            pair[0] -= learning_rate * w
+            pair[1] -= learning_rate * b
+
+    assert check(function, layout="linear").passed
+
+
+def test_what_it_prints_is_for_the_eyes_and_no_part_of_the_output(capsys):
+    assert check(einsum_and_prints).passed
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "training" in printed.err
+
+
+# What must not be blamed.
+
+
+def biases_times(factor):
+    return lambda w, x, t: [(dw, factor * db) for dw, db in pairs_in_rows(w, x, t)]
+
+
+def everything(weights, x, t, deltas_times=1.0, weights_times=1.0, biases_times=1.0):
+    a = [x]
+    for w, b in weights:
+        a.append(sigmoid(a[-1] @ w.T + b))
+    deltas = [(a[-1] - t) * a[-1] * (1 - a[-1]) / len(x)]
+    for l in range(len(weights) - 1, 0, -1):
+        deltas.insert(0, (deltas[0] @ weights[l][0]) * a[l] * (1 - a[l]))
+    gradients = [(d.T @ below, d.sum(axis=0)) for d, below in zip(deltas, a, strict=False)]
+    return {
+        "deltas": [d * deltas_times for d in deltas],
+        "gradients": [(w * weights_times, b * biases_times) for w, b in gradients],
+    }
+
+
+@pytest.mark.parametrize("factor", [2.0, -1.0, 0.3])
+def test_a_factor_on_the_biases_alone_blames_neither_delta_nor_the_forward_pass(factor):
+    diagnosis = check(biases_times(factor), layout="linear").diagnosis
+    assert diagnosis.first_wrong == ("gradient", 3)
+    assert "only the biases are wrong" in diagnosis.message
+
+
+SHARES = {
+    "the mean is taken twice": (lambda n: (1, 1 / n, 1 / n), "gradient_averaged_twice"),
+    "the biases' mean is taken twice": (lambda n: (1, 1, 1 / n), "bias_averaged_twice"),
+    "deltas without it, the biases summed": (lambda n: (n, 1, n), "bias_batch_sum"),
+    "deltas without it, all summed": (lambda n: (n, n, n), "batch_sum"),
+    "deltas with it, all summed": (lambda n: (1, n, n), "gradient_batch_sum"),
+}
+
+
+@pytest.mark.parametrize(("factors", "mistake"), SHARES.values(), ids=SHARES)
+def test_the_mean_over_the_samples_is_missed_where_it_is_missing(factors, mistake):
+    comparison = check(lambda w, x, t: everything(w, x, t, *factors(len(x))), layout="linear")
+    assert comparison.diagnosis.mistakes == (mistake,), comparison.message()
+
+
+def test_deltas_without_the_mean_and_nothing_else_are_right():
+    def deltas_only(weights, x, t):
+        return {"deltas": everything(weights, x, t, len(x))["deltas"]}
+
+    assert check(deltas_only, layout="linear").passed
+
+
+MORE = {
+    "mse_loss": lambda w, x, t: [g * 2 / t.shape[1] for g in note_layout(w, x, t)],
+    "averaged_over_inputs": lambda w, x, t: [g * len(x) / x.shape[1] for g in note_layout(w, x, t)],
+    "bias_sum_of_all": lambda w, x, t: [np.vstack([g[:-1], g[-1:] * 0 + g[-1].sum()]) for g in note_layout(w, x, t)],
+    "no_half + batch_sum": lambda w, x, t: [g * 2 * len(x) for g in note_layout(w, x, t)],
+}
+
+
+@pytest.mark.parametrize("mistakes", MORE)
+def test_the_usual_factors_are_named(mistakes):
+    found = check(MORE[mistakes])
+    assert set(found.diagnosis.mistakes) == set(mistakes.split(" + ")), found.message()
+
+
+def test_gradients_cast_to_float32_are_named_and_the_forward_pass_is_not_blamed():
+    diagnosis = check(lambda *question: [g.astype(np.float32) for g in note_layout(*question)]).diagnosis
+    assert diagnosis.mistakes == ("single_precision",)
+    assert diagnosis.first_wrong == ("gradient", 3)
+    assert diagnosis.message.startswith(
+        "dC/dW^(3) is the first wrong quantity (layer 3 of 3). It equals the right value"
+    )
+
+
+def test_updated_weights_returned_as_gradients_are_recognised():
+    comparison = check(lambda w, x, t: stepped(w, x, t, 0.5))
+    assert "it is W^(3) after the step" in comparison.message()
+
+
+def test_what_has_another_shape_is_not_told_as_a_number():
+    message = check(
+        lambda w, x, t: [(b, w) for w, b in pairs_in_rows(w, x, t)], layout="linear", sizes=(3, 2)
+    ).message()
+    assert "nan" not in message
+    assert "another shape" in message
+
+
+@pytest.mark.parametrize("layout", ["linear", "columns"])
+def test_the_advice_is_written_in_the_layout_of_the_code(layout):
+    def doubled(weights, x, t):
+        if layout == "columns":
+            return {name: 2 * g if name.endswith("1") else g for name, g in textbook_columns(weights, x, t).items()}
+        first, *others = pairs_in_rows(weights, x, t)
+        return [tuple(2 * part for part in first), *others]
+
+    message = check(doubled, layout=layout).message()
+    expected = {
+        "linear": "delta.T @ a and delta.sum(axis=0)",
+        "columns": "delta @ a.T and delta.sum(axis=1, keepdims=True)",
+    }
+    assert (
+        f"Should be: {expected[layout]}" in message or "Should be: (delta @ W)" in message or "(W.T @ delta)" in message
+    )
+
+
+def test_the_numbers_asked_can_be_had_to_reckon_by_hand():
+    comparison = check(note_layout)
+    problem = comparison.problems["2-5-4-3", 2]
+    gradient = note_layout(problem.weights, problem.inputs, problem.targets)[0]
+    measured = next(m for m in comparison.measured if (m.case, m.step, m.key) == ("2-5-4-3", 2, ("gradient", 1)))
+    assert (gradient == measured.hand).all()
+
+
+def test_a_comparison_is_true_if_it_passed_and_short_to_look_at():
+    assert check(note_layout)
+    wrong = check(target_minus_output)
+    assert not wrong
+    assert repr(wrong) == "<Comparison 2-5-4-3, sigmoid sigmoid sigmoid, float64: MISMATCH in 456 numbers>"
+
+
+def test_numpys_settings_change_nothing():
+    with np.errstate(all="raise"):
+        assert check(note_layout).passed
+        assert not check(lambda *question: [g * 1e300 for g in note_layout(*question)]).passed
+
+
+def test_a_learning_rate_too_large_for_the_dtype_is_one_line():
+    with pytest.raises(ValueError, match="learning_rate is 1e\\+39: expected a number within float32"):
+        check(note_layout, learning_rate=1e39, dtype=np.float32)
+    with pytest.raises(ValueError, match="expected a finite number"):
+        check(note_layout, learning_rate=10**400)

@@ -180,11 +180,11 @@ def own(tmp_path):
 def test_a_right_file_passes_and_its_numbers_are_written(own, tmp_path, capsys):
     out = tmp_path / "reports"
     assert main(["check", f"{own}:backprop", "--layout", "linear", "--sizes", "3,5,4,3", "--out", str(out)]) == 0
-    assert lines(capsys)[-1].startswith("match: the worst of 177 numbers is at 0.")
+    assert lines(capsys)[-1].startswith("match: the worst of 236 numbers is at 0.")
     frame = pd.read_csv(out / "comparison.csv")
     assert set(frame["sizes"]) == {"3-5-4-3"}
     assert set(frame["case"]) == {"3-5-4-3"}
-    assert set(frame["batch"]) == {6}
+    assert set(frame["batch"]) == {6, 7, 1}
     assert {path.name for path in out.iterdir()} == {"comparison.csv", "elements.csv", "run.json"}
 
 
@@ -210,7 +210,7 @@ TARGETS = {
     "no such name": ("own.py:train", "own.py has no train"),
     "a syntax error": ("broken.py:backprop", "broken.py raised SyntaxError"),
     "an import that fails": ("missing.py:backprop", "missing.py raised ModuleNotFoundError: No module named 'nowhere'"),
-    "no function either": ("own.py:np.pi", "backprop is a float: expected a function"),
+    "no function either": ("own.py:np.pi", "backprop is of type float: expected a function"),
     "no example": ("nothing.toml", "nothing.toml: No such file"),
 }
 

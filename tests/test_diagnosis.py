@@ -12,7 +12,7 @@ from comparisons.measure import Problem, Truth
 from comparisons.mistakes import MISTAKES
 from handnet import Network
 
-SIZES = (3, 5, 4, 2)
+SIZES = (2, 5, 4, 3)
 
 
 def samples(rng, sizes=SIZES, n=6):
@@ -44,7 +44,7 @@ class Accumulating(Network):
 
 class WrongByAHair(Network):
     def hidden_delta(self, l, delta_above, a):
-        return super().hidden_delta(l, delta_above, a) * (1 + 1e-9)
+        return super().hidden_delta(l, delta_above, a) * (1 + 1e-6)
 
 
 def test_the_message_says_where_what_why_and_what_it_should_be(rng):
@@ -79,8 +79,7 @@ def test_two_mistakes_are_named_together(rng):
 
     diagnosis = compare(Two(Network.random(SIZES, rng=rng).weights), *samples(rng)).diagnosis
     assert diagnosis.mistakes == ("no_bias", "ascent")
-    assert "and it follows" not in str(diagnosis)
-    assert "[no_bias]; and" in str(diagnosis)
+    assert "[no_bias]; and W^(3) after the step equals W^(3) + gamma dC/dW^(3)" in str(diagnosis)
 
 
 def test_a_gradient_never_set_to_zero_is_named_at_the_second_step(rng):
@@ -175,7 +174,7 @@ def test_what_the_data_cannot_show_comes_from_making_the_mistakes(rng):
     assert compare(net, x, t, steps=2).blind == ()
     assert compare(net, x, t).blind == ("accumulated_gradient",)
     one = set(compare(net, x[:1], t[:1], steps=2).blind)
-    assert one == {"batch_sum", "averaged_twice", "last_sample_only", "bias_batch_sum", "weight_batch_sum"}
+    assert one == {"last_sample_only"} | {name for name in MISTAKES if name.endswith(("batch_sum", "averaged_twice"))}
     kept = set(compare(net, x, t, steps=2, train_biases=False).blind)
     assert kept == {"bias_not_updated"}
 
@@ -227,7 +226,7 @@ def test_a_deviation_that_no_mistake_explains_gets_its_pattern(rng):
     diagnosis = compare(WrongByAHair(Network.random(SIZES, rng=rng).weights), *samples(rng)).diagnosis
     assert diagnosis.mistakes == diagnosis.candidates == ()
     assert diagnosis.first_wrong == ("delta", 2)
-    assert "No known mistake explains it; it is 1.000000001 times autograd's." in str(diagnosis)
+    assert "No known mistake explains it; it is 1.000001 times autograd's." in str(diagnosis)
 
 
 def test_every_mistake_made_by_hand_in_a_subclass_is_named_in_float32_too(rng):

@@ -1,0 +1,356 @@
+"""What somebody's function returned, in whichever of the usual forms, read into the layout of the note."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from comparisons.comparison import quantity_name
+from comparisons.measure import Problem
+from comparisons.twin import Key, Quantities
+from handnet.activations import FloatArray
+
+LAYOUTS = ("note", "linear", "columns")
+# The parts of an answer, and what else people call them.
+PARTS = {
+    "activations": ("activations", "activation"),
+    "cost": ("cost", "loss"),
+    "deltas": ("deltas", "delta"),
+    "gradients": ("gradients", "gradient", "grads", "grad"),
+    "updated": ("updated",),
+}
+CALLED = {alias: name for name, aliases in PARTS.items() for alias in aliases}
+EXPECTED = f"gradients, or any of {', '.join(PARTS)}"
+NUMBERED = re.compile(r"d?([wb])_?(\d+)")
+
+
+class ImplementationError(Exception):
+    """The function under check raised, or its answer cannot be read: one line saying what and where."""
+
+
+# Out: our arrays in their layout.
+
+
+def weights_out(w: FloatArray, layout: str) -> Any:
+    """Return a copy of W as the layout has it: W itself, or a list [weights, biases]."""
+    if layout == "note":
+        return copied(w)
+    bias = copied(w[-1])
+    return [copied(w[:-1].T), bias[:, np.newaxis] if layout == "columns" else bias]
+
+
+def samples_out(array: FloatArray, layout: str) -> FloatArray:
+    """Return a copy of what has a row for each sample, as the layout has it."""
+    return copied(array.T if layout == "columns" else array)
+
+
+def copied(array: FloatArray) -> FloatArray:
+    """Return a copy in ordinary order."""
+    return np.array(array, order="C")
+
+
+# In: which part is which.
+
+
+def parts(answer: Any) -> dict[str, Any]:
+    """Return the parts of an answer by name; a bare sequence holds the gradients, with a cost before or after perhaps.
+
+    Raises
+    ------
+    ImplementationError
+        If there is anything in it that is not understood.
+    """
+    if answer is None:
+        return {}
+    if isinstance(answer, Mapping):
+        return _parts_of_mapping(answer)
+    if not _is_array(answer) and any(hasattr(answer, name) for name in CALLED):
+        named = ((CALLED[name], getattr(answer, name)) for name in CALLED if hasattr(answer, name))
+        return {name: value for name, value in named if value is not None}
+    if isinstance(answer, (str, bytes)) or not isinstance(answer, Iterable) or _is_number(answer):
+        raise ImplementationError(f"it returned {kind(answer)}: expected {EXPECTED}")
+    entries = list(answer)
+    at = _cost_among(entries)
+    if at is None:
+        return {"gradients": entries} if entries else {}
+    rest = entries[:at] + entries[at + 1 :]
+    whole = parts(rest[0] if len(rest) == 1 else rest)
+    if not whole:
+        raise ImplementationError(f"it returned a cost and {kind(rest[0])}: expected {EXPECTED}")
+    return {"cost": entries[at], **whole}
+
+
+def _parts_of_mapping(answer: Mapping[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    rest: dict[Any, Any] = {}
+    for key, value in answer.items():
+        if value is not None:
+            (found if key in CALLED else rest)[CALLED.get(key, key)] = value
+    if rest:
+        if "gradients" in found or not _is_layered(rest):
+            names = ", ".join(map(str, rest))
+            raise ImplementationError(f"it returned {names}, which is not understood: expected {EXPECTED}")
+        found["gradients"] = rest
+    return found
+
+
+def _cost_among(entries: Sequence[Any]) -> int | None:
+    """Where the cost is among two or three entries, the others of which are no numbers."""
+    if len(entries) not in (2, 3):
+        return None
+    numbers = [i for i, entry in enumerate(entries) if _is_number(entry)]
+    if not numbers and all(not _is_array(entry) for entry in entries[1:]) and _size(entries[0]) == 1:
+        numbers = [0] if _is_array(entries[0]) else []
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _is_layered(value: Mapping[Any, Any]) -> bool:
+    return bool(_by_number(value) or _by_kind(value)) or all(_pair(entry) for entry in value.values())
+
+
+# In: (W, b) pairs, in whichever way these are nested.
+
+
+def pairs_of(value: Any, shapes: Sequence[tuple[int, int]]) -> list[tuple[Any, Any]] | None:
+    """Return one (W, b) pair per layer, read in the way that fits the shapes (n, m) best; None where none has as many.
+
+    A pair per layer; W b W b ..; all W and all b, or the reverse; {"dW1": .., "db1": ..} or {"W": [..], "b": [..]}.
+    """
+    found = [pairs for pairs in _nestings(value, len(shapes)) if len(pairs) == len(shapes)]
+    fits = [sum(_fit(pair, shape) for pair, shape in zip(pairs, shapes, strict=True)) for pairs in found]
+    return found[fits.index(max(fits))] if found else None
+
+
+def _nestings(value: Any, top: int) -> Iterator[list[tuple[Any, Any]]]:
+    if isinstance(value, Mapping):
+        yield _by_number(value) or _by_kind(value) or _all_pairs(value.values())
+        return
+    entries = list(value)
+    yield _all_pairs(entries)
+    if len(entries) == 2 * top:
+        yield [(entries[2 * i], entries[2 * i + 1]) for i in range(top)]
+    if len(entries) == 2 and all(hasattr(entry, "__len__") for entry in entries):
+        yield list(zip(*entries, strict=False))
+        yield list(zip(*entries[::-1], strict=False))
+
+
+def _by_number(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """The pairs of {"dW1": .., "db1": .., "W2": .., "b_2": ..}, in the order of their numbers."""
+    named: dict[tuple[str, int], Any] = {}
+    for name, entry in value.items():
+        match = NUMBERED.fullmatch(str(name).lower())
+        if match is None:
+            return []
+        named[match[1], int(match[2])] = entry
+    numbers = sorted({number for _, number in named})
+    return [(named[key], named.get(("b", key[1]))) for number in numbers if (key := ("w", number)) in named]
+
+
+def _by_kind(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """The pairs of {"W": [..], "b": [..]} or {"dW": [..], "db": [..]}."""
+    pair = _pair(value)
+    if pair is None or any(_is_number(side) or not hasattr(side, "__len__") for side in pair):
+        return []
+    return list(zip(*pair, strict=False))
+
+
+def _all_pairs(entries: Iterable[Any]) -> list[tuple[Any, Any]]:
+    found = [_pair(entry) for entry in entries]
+    return [pair for pair in found if pair is not None] if all(found) else []
+
+
+def _pair(entry: Any) -> tuple[Any, Any] | None:
+    """(W, b) of a pair, by name where it has names."""
+    if isinstance(entry, Mapping):
+        named = {str(name).lower().removeprefix("d")[:1]: part for name, part in entry.items()}
+        return (named["w"], named["b"]) if len(entry) == 2 and set(named) == {"w", "b"} else None
+    if hasattr(entry, "weight") and hasattr(entry, "bias"):
+        return entry.weight, entry.bias
+    return (entry[0], entry[1]) if isinstance(entry, (list, tuple)) and len(entry) == 2 else None
+
+
+def _fit(pair: tuple[Any, Any], shape: tuple[int, int]) -> int:
+    return int(_shape(pair[0]) in (shape, shape[::-1])) + int(_size(pair[1]) == shape[0])
+
+
+# In: the arrays.
+
+
+class Reading:
+    """Their arrays in our layout, one quantity after the other.
+
+    Parameters
+    ----------
+    problem : what was asked
+    layout : of the answer
+    share : by which the cost and its derivatives are too large, where they are those of a sum
+
+    Attributes
+    ----------
+    given : arrays keyed by quantity and layer
+        NaN where the answer has another shape; turned where only its transpose has the right one.
+    misfits, turned : what to say of these, by key
+    """
+
+    def __init__(self, problem: Problem, layout: str, share: int) -> None:
+        self.problem, self.layout, self.share = problem, layout, share
+        self.top = len(problem.weights)
+        self.given: Quantities = {}
+        self.misfits: dict[Key, str] = {}
+        self.turned: dict[Key, str] = {}
+
+    def read(self, found: Mapping[str, Any]) -> None:
+        """Read each of the parts that are there.
+
+        Raises
+        ------
+        ImplementationError
+            If one of them cannot be read.
+        """
+        readers: dict[str, Callable[[Any], None]] = {
+            "activations": self._activations,
+            "cost": self._cost,
+            "deltas": lambda value: self._of_samples("delta", value, self.share),
+            "gradients": lambda value: self._of_weights("gradient", value, self.share),
+            "updated": lambda value: self._of_weights("weight", value, 1),
+        }
+        for name, reader in readers.items():
+            if name in found:
+                reader(found[name])
+
+    def _activations(self, value: Any) -> None:
+        entries = _entries("activations", value)
+        # The first may be the inputs.
+        self._of_samples("activation", entries[1:] if len(entries) == self.top + 1 else entries, 1)
+
+    def _cost(self, value: Any) -> None:
+        cost, expected = array_of("the cost", value), self.problem.shape(("cost", None))
+        self._take(("cost", None), cost.reshape(expected) if cost.size == 1 else cost, expected, self.share)
+
+    def _of_samples(self, quantity: str, value: Any, share: int) -> None:
+        name = {"activation": "activations", "delta": "deltas"}[quantity]
+        columns = self.layout == "columns"
+        for l, entry in enumerate(self._one_per_layer(name, _entries(name, value)), start=1):
+            key = (quantity, l)
+            array = array_of(quantity_name(key), entry)
+            if array.ndim == 1:
+                array = array[:, np.newaxis] if columns else array[np.newaxis]
+            rows_first = self.problem.shape(key)
+            if self._take(key, array, rows_first[::-1] if columns else rows_first, share) and columns:
+                self.given[key] = self.given[key].T
+
+    def _of_weights(self, quantity: str, value: Any, share: int) -> None:
+        name = {"gradient": "gradients", "weight": "updated"}[quantity]
+        for l, entry in enumerate(self._layers(name, value), start=1):
+            key = (quantity, l)
+            if self.layout == "note":
+                self._take(key, array_of(quantity_name(key), entry), self.problem.shape(key), share)
+                continue
+            rows, columns = self.problem.shape(key)
+            weight, bias = (array_of(quantity_name(key), part) for part in entry)
+            if bias.size != columns:
+                expected = (columns, 1) if self.layout == "columns" else (columns,)
+                self._misfit(key, f"the biases of {quantity_name(key)} have shape {bias.shape}: expected {expected}")
+            elif self._take(key, weight, (columns, rows - 1), share):
+                self.given[key] = np.vstack([self.given[key].T, bias.reshape(1, columns) / share])
+
+    def _take(self, key: Key, array: FloatArray, expected: tuple[int, ...], share: int) -> bool:
+        """Take the array if it has the shape expected, or is the weights of that shape transposed."""
+        text = f"{quantity_name(key)} has shape {array.shape}: expected {expected}"
+        if array.shape != expected:
+            if key[0] not in ("gradient", "weight") or array.shape != expected[::-1]:
+                self._misfit(key, text)
+                return False
+            array = array.T
+            self.turned[key] = f"{text}, its transpose"
+        self.given[key] = array / share if share > 1 else array
+        return True
+
+    def _misfit(self, key: Key, text: str) -> None:
+        self.misfits[key] = text
+        self.given[key] = np.full(self.problem.shape(key), np.nan)
+
+    def _layers(self, name: str, value: Any) -> list[Any]:
+        """One entry per layer: an array, or a (W, b) pair."""
+        if self.layout == "note":
+            numbered = _by_number(value) if isinstance(value, Mapping) else []
+            return self._one_per_layer(name, [w for w, _ in numbered] or _entries(name, value))
+        if _is_number(value) or not isinstance(value, Iterable):
+            raise ImplementationError(f"{name} is {kind(value)}: expected pairs (W, b)")
+        value = value if isinstance(value, (Mapping, list, tuple)) else list(value)
+        found = pairs_of(value, [(w.shape[1], w.shape[0] - 1) for w in self.problem.weights])
+        if found is None:
+            raise ImplementationError(f"{name} cannot be read as {self.top} pairs (W, b), one per layer")
+        return found
+
+    def _one_per_layer(self, name: str, entries: list[Any]) -> list[Any]:
+        if len(entries) != self.top:
+            raise ImplementationError(f"{name} has {len(entries)} entries: expected {self.top}, one per layer")
+        return entries
+
+
+def _entries(name: str, value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        value = value.values()
+    if _is_number(value) or isinstance(value, str) or not isinstance(value, Iterable):
+        raise ImplementationError(f"{name} is {kind(value)}: expected one array per layer")
+    return list(value)
+
+
+def array_of(name: str, value: Any) -> FloatArray:
+    """Return an array of float32 or float64 from whatever holds numbers, lists of lists and tensors too.
+
+    Raises
+    ------
+    ImplementationError
+        If it holds anything but real numbers, is ragged, or hides some behind a mask.
+    """
+    value = plain(value)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        raise ImplementationError(f"{name} is masked: expected all its numbers")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ImplementationError(f"{name} is ragged: expected an array of numbers") from None
+    if array.dtype.kind not in "fiub":
+        raise ImplementationError(f"{name} is {kind(value)} with dtype {array.dtype}: expected real numbers")
+    return np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+
+
+def plain(value: Any) -> Any:
+    """Return tensors as arrays, in nested lists too; everything else as it is."""
+    if hasattr(value, "detach"):
+        return value.detach().cpu().numpy()
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return value
+
+
+def kind(value: Any) -> str:
+    """Return what to call a value that is of no use."""
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or getattr(value, "ndim", None) == 0
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of what holds numbers; None if it is ragged, as a list of layers is."""
+    try:
+        return tuple(np.shape(value if _is_array(value) else plain(value)))
+    except ValueError:
+        return None
+
+
+def _size(value: Any) -> int:
+    shape = _shape(value)
+    return -1 if shape is None else math.prod(shape)

@@ -1,0 +1,183 @@
+"""An implementation put to a probe: what it answers step by step, the verdicts, and what else was found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from comparisons.catalogue import MARGIN, Trial
+from comparisons.comparison import Measured, distance, quantity_name
+from comparisons.implementation import Answer, Implementation
+from comparisons.measure import Pair, Truth, measure
+from comparisons.probes import Probe
+from comparisons.reading import ImplementationError
+from comparisons.twin import Key, Quantities
+from handnet.activations import FloatArray
+
+# Deltas and biases' gradients belong together where they agree to this, of the terms' size.
+TOGETHER = 1e-5
+WITHOUT = "its deltas are without the 1/N"
+
+
+class Session:
+    """An implementation put to a probe.
+
+    Parameters
+    ----------
+    implementation, probe : who is asked what
+    trusting : as in `settled`
+
+    Attributes
+    ----------
+    measured : the verdicts, step by step
+    findings, remarks : as `Comparison` has them
+    misfit : True if it raised, or gave something of another shape
+    trial : what it was asked and answered; None where it answered nothing
+    single : the same for a single sample, where it gives gradients alone
+    """
+
+    def __init__(self, implementation: Implementation, probe: Probe, trusting: bool = True) -> None:
+        self.implementation, self.probe, self.trusting = implementation, probe, trusting
+        self.measured: list[Measured] = []
+        self.findings: list[str] = []
+        self.remarks: list[str] = []
+        self.misfit = False
+        self.trial: Trial | None = None
+        self.single: Trial | None = None
+        for step, (truth, rate) in enumerate(zip(probe.truths, probe.rates, strict=True), start=1):
+            trial = self._ask(truth, rate, step)
+            if trial is None:
+                break
+            self.measured += measure(truth, trial.given[0], case=probe.name, step=step)
+            self.trial = self.trial.then(trial) if self.trial else trial
+        if self.trial and len(self.trial.given) == len(probe.truths):
+            self._ask_on(self.trial)
+
+    def _ask(self, truth: Truth, rate: float, step: int, aloud: bool = True) -> Trial | None:
+        try:
+            answer = self.implementation.ask(truth.problem, rate)
+        except ImplementationError as failure:
+            said, trial = [str(failure)], None
+        else:
+            said = [*answer.misfits.values(), *answer.turned.values()]
+            trial = self._trial(truth, answer, step)
+            self.remarks += answer.remarks
+        if aloud:
+            self.findings += [f"on {self.probe.name}: {text}" for text in said]
+            self.misfit |= bool(said)
+        return trial
+
+    def _trial(self, truth: Truth, answer: Answer, step: int) -> Trial:
+        given, remark = answer.given, ""
+        if ("delta", len(truth.problem.weights)) not in answer.misfits:
+            given, remark = settled(given, truth, self.trusting)
+        self.remarks += [remark] if remark else []
+        return Trial(
+            (truth,),
+            (given,),
+            self.probe.name,
+            step,
+            frozenset(answer.misfits),
+            frozenset(answer.turned),
+            self.implementation.layout,
+            self.implementation.reduction == "sum",
+        )
+
+    def _ask_on(self, trial: Trial) -> None:
+        changed = _changed_answer(trial)
+        if changed:
+            why = "it keeps something between calls, or is random"
+            said = f"two answers to the same question, in {quantity_name(changed)}: {why}"
+            self.findings.append(f"on {self.probe.name}: {said}")
+        elif {key[0] for key in trial.given[0]} == {"gradient"}:
+            # What gradients are made of shows in those of a single sample.
+            self.single = self._ask(self.probe.single, self.probe.rates[0], 0, aloud=False)
+
+    def silent(self) -> Session:
+        """Return the session without its findings: nobody asked for it."""
+        self.findings = []
+        return self
+
+
+def settled(given: Quantities, truth: Truth, trusting: bool = True) -> tuple[Quantities, str]:
+    """Return the quantities with the 1/N in the deltas, and a remark where these were without it.
+
+    Deltas may have the 1/N in them or leave it to the gradient: right is what agrees with autograd either way.
+
+    Parameters
+    ----------
+    given, truth : the answer to a step, and what autograd says
+    trusting : where the deltas are wrong either way, take them to be without it if their mean is the biases' gradient
+    """
+    top, samples = len(truth.problem.weights), truth.problem.inputs.shape[-2]
+    delta = given.get(("delta", top))
+    if delta is None or samples == 1 or _near(delta, truth.derived["delta", top]):
+        return given, ""
+    gradient = _top_gradient(given, truth)
+    if _near(delta / samples, truth.derived["delta", top]):
+        # Where the whole gradient is too large with them, it is the sum over the samples that is wrong.
+        right = truth.derived["gradient", top]
+        rows = (slice(None, -1), slice(-1, None))
+        without = gradient is None or any(_near(gradient[r], (right[0][r], right[1][r])) for r in rows)
+        without = without or not _is_sum(delta, gradient)
+    else:
+        without = trusting and gradient is not None and _is_sum(delta / samples, gradient)
+    if not without:
+        return given, ""
+    scaled = {key: value / samples if key[0] == "delta" else value for key, value in given.items()}
+    return scaled, WITHOUT
+
+
+def _near(value: FloatArray, pair: Pair) -> bool:
+    return bool((distance(value, pair[0]) <= MARGIN * pair[1]).all())
+
+
+def _top_gradient(given: Quantities, truth: Truth) -> FloatArray | None:
+    problem, top = truth.problem, len(truth.problem.weights)
+    if ("gradient", top) not in given and ("weight", top) in given and problem.learning_rate:
+        return (problem.weights[-1] - given["weight", top]) / problem.learning_rate
+    return given.get(("gradient", top))
+
+
+def _is_sum(delta: FloatArray, gradient: FloatArray | None) -> bool:
+    """Whether the biases' gradients are the deltas' sums over the samples."""
+    if gradient is None:
+        return False
+    near = TOGETHER * np.abs(delta).sum(axis=-2)
+    return bool((np.abs(delta.sum(axis=-2) - gradient[..., -1, :]) <= near).all())
+
+
+def _changed_answer(trial: Trial) -> Key | None:
+    """The first quantity that the first question, asked again, got another answer for."""
+    first, again = trial.given[0], trial.given[-1]
+    for key, (_, tolerance) in trial.truths[0].derived.items():
+        if key not in first or key in trial.misshapen or not np.isfinite(first[key]).all():
+            continue
+        if key not in again or not (distance(first[key], again[key]) <= tolerance).all():
+            return key
+    return None
+
+
+def hints(implementation: Implementation, probe: Probe, shallower: Probe | None) -> list[str]:
+    """Return with which other options an implementation that never answers would run.
+
+    Parameters
+    ----------
+    probe : one that it did not answer
+    shallower : one with fewer layers, where the number of layers is not fixed
+    """
+    found = []
+    for layout in ("note", "linear", "columns"):
+        if layout != implementation.layout:
+            other = Implementation(implementation.function, layout, implementation.reduction)
+            found += [f"it runs with layout={layout!r}"] if _runs(other, probe) else []
+    if shallower and _runs(implementation, shallower):
+        found.append(f"it runs with sizes={shallower.single.problem.sizes}")
+    return found
+
+
+def _runs(implementation: Implementation, probe: Probe) -> bool:
+    try:
+        answer = implementation.ask(probe.truths[0].problem, probe.rates[0])
+    except ImplementationError:
+        return False
+    return not answer.misfits
