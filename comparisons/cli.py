@@ -21,6 +21,7 @@ from comparisons.mistakes import MISTAKES
 from comparisons.planted import all_caught, planted_grid, sweep_planted
 from comparisons.proof import cells, prove, proven
 from comparisons.reading import LAYOUTS, ImplementationError
+from comparisons.speed import measure_scaling, measure_speed
 from comparisons.sweep import Setting, Subject, grid, replayed, sweep
 from comparisons.twin import checked_device
 from comparisons.work import default_jobs
@@ -143,7 +144,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_implementation(sweep)
     sweep.set_defaults(run=_sweep)
 
-    for command in (compare, equations, check, mistakes, sweep):
+    speed = commands.add_parser("speed", help="timings side by side")
+    speed.add_argument("--rounds", type=_natural, default=7, help="of which the medians are taken")
+    speed.add_argument("--threads", type=_natural, default=1, help="of BLAS and torch, the same on all sides")
+    speed.add_argument("--networks", type=_count, default=1_000_000, help="of the sweep (1,000,000)")
+    speed.add_argument("--small", action="store_true", help="leave out the large networks")
+    speed.add_argument("--scaling", action="store_true", help="instead, sweeps of 10^4 to 10^7 networks")
+    speed.set_defaults(run=_speed)
+
+    for command in (compare, equations, check, mistakes, sweep, speed):
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
@@ -313,6 +322,21 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
     if made.journal:
         made.journal.close()
     return MATCH if made.passed else MISMATCH, _ending([report.sweep_table(made)], report.sweep_line(made), options)
+
+
+def _speed(options: argparse.Namespace) -> tuple[int, str]:
+    started = time.time()
+    if options.scaling:
+        frame, exponent = measure_scaling()
+        report.write_reports({"scaling.csv": frame}, options.out, started)
+        return MATCH, _ending([report.scaling_table(frame)], report.scaling_line(frame, exponent), options)
+    if options.rounds < 1 or options.networks < 1:
+        raise ValueError(f"rounds is {options.rounds}, networks {options.networks}: expected 1 or more")
+    frame = measure_speed(
+        rounds=options.rounds, threads=options.threads, networks=options.networks, small=options.small
+    )
+    report.write_reports({"speed.csv": frame}, options.out, started)
+    return MATCH, _ending([report.speed_table(frame)], report.speed_line(frame), options)
 
 
 def _subject(options: argparse.Namespace) -> Subject:

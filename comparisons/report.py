@@ -174,6 +174,46 @@ def planted_line(frame: pd.DataFrame) -> str:
     return f"{caught:,} of {visible:,} visible mistakes caught ({caught / visible:.4%})"
 
 
+def speed_table(frame: pd.DataFrame) -> str:
+    """Return a table with one line per workload, its contenders side by side."""
+    parts = []
+    for workload, part in frame.groupby("workload", sort=False):
+        names = list(part["contender"].unique())
+        head = (str(workload), "dtype", *(f"{name} us" for name in names), *(f"{name} / own" for name in names[1:]))
+        rows: list[tuple[str, ...]] = [head]
+        for (sizes, batch, dtype), cells in part.groupby(["sizes", "batch", "dtype"], sort=False):
+            times = (f"{value:,.1f}" for value in cells["median_us"])
+            ratios = (f"{value:,.2f}" for value in cells["over_handnet"].iloc[1:])
+            rows.append((f"{sizes} x{batch}", str(dtype), *times, *ratios))
+        parts.append(table(rows, left=2))
+    return "\n\n".join(parts)
+
+
+def speed_line(frame: pd.DataFrame) -> str:
+    """Return what was timed in one line."""
+    return f"{len(frame)} medians, {frame['threads'].iloc[0]} thread(s) on all sides"
+
+
+def scaling_table(frame: pd.DataFrame) -> str:
+    """Return a table of the times and the memory of ever larger sweeps."""
+    head = ("networks", "seconds", "us a network", "peak memory MB")
+    rows = [
+        (
+            f"{int(row['networks']):,}",
+            f"{row['seconds']:.2f}",
+            f"{row['us_per_network']:.2f}",
+            f"{row['peak_memory_mb']:.0f}",
+        )
+        for row in frame.to_dict("records")
+    ]
+    return table([head, *rows], left=0)
+
+
+def scaling_line(frame: pd.DataFrame, exponent: float) -> str:
+    """Return how the time grows in one line."""
+    return f"time grows as networks^{exponent:.3f}, peak memory {frame['peak_memory_mb'].iloc[-1]:.0f} MB"
+
+
 def table(rows: Sequence[Sequence[str]], left: int) -> str:
     """Return the rows in columns, the first `left` of them flush left, the others flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -27,14 +27,13 @@ from comparisons.implementation import Implementation, load
 from comparisons.journal import Journal
 from comparisons.measure import Pair, Problem, Truth, measure
 from comparisons.twin import Key, Quantities
-from comparisons.work import progress, results
+from comparisons.work import keep_memory, progress, results
 from handnet import Network
 from handnet.activations import FloatArray
 
 BLOCK = 1024
 # What is compared at once stays in the processor's cache; what is one chunk takes a fraction of a second.
 NUMBERS_AT_ONCE, NUMBERS_IN_CHUNK = 500_000, 2_000_000
-KEPT = 31 << 20
 # Error / tolerance is counted by powers of 2: less than 2^-24, then up to 1, and more.
 LEAST = -24
 
@@ -228,8 +227,7 @@ class Chunk:
     def compare(self) -> Figures:
         """Compare its networks with autograd."""
         started = time.perf_counter()
-        # Once a block as large as this was freed, glibc keeps smaller ones instead of giving them back each time.
-        np.empty(KEPT, np.uint8)
+        keep_memory()
         at_once = self.setting.blocks(NUMBERS_AT_ONCE)
         blocks = range(self.first, self.first + -(-self.networks // BLOCK))
         figures = Figures()

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+KEPT = 31 << 20
 # Seconds to wait for a scheduler.
 PATIENCE = 20
 
@@ -37,6 +40,14 @@ def extra(module: str, name: str) -> Any:
     except ImportError:
         package = module.partition(".")[0]
         raise MissingExtraError(f'{package} is not installed: pip install "handnet[{name}]"') from None
+
+
+def keep_memory() -> None:
+    """Let glibc keep freed memory for the next array, instead of giving it back to the system each time.
+
+    Once a block was freed that is nearly as large as its greatest threshold, 32 MB, it keeps smaller ones.
+    """
+    np.empty(KEPT, np.uint8)
 
 
 def default_jobs() -> int:

@@ -46,10 +46,9 @@ def sigmoid(z: FloatArray) -> FloatArray:
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    # exp of a negative number cannot overflow; for z < 0 the same fraction is written exp(z) / (1 + exp(z)).
-    with np.errstate(under="ignore"):
-        e = np.exp(-np.abs(z))
-        return np.where(z < 0, e, np.ones_like(e)) / (1 + e)
+    # Where exp overflows, 1 / infinity is 0, which is right to within the smallest normal number.
+    with np.errstate(over="ignore", under="ignore"):
+        return 1 / (1 + np.exp(-z))
 
 
 def sigmoid_slope(a: FloatArray) -> FloatArray:

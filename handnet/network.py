@@ -6,7 +6,6 @@ Every array may carry leading axes, written "..." below: a stack of networks eva
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ class Network:
 
     def w(self, l: int) -> FloatArray:
         """w^(l): the weights without the biases, indexed w_ij as in the note."""
-        return np.swapaxes(self.weights[l - 1][..., :-1, :], -1, -2)  # (..., m_l, m_(l-1))
+        return self.weights[l - 1][..., :-1, :].swapaxes(-1, -2)  # (..., m_l, m_(l-1))
 
     def output_delta(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """delta^(L) = D^(L) c, in the Hadamard form that the note advises."""
@@ -166,7 +165,7 @@ class Network:
 
     def gradient(self, a_below: FloatArray, delta: FloatArray) -> FloatArray:
         """dC/dW^(l) = delta^(l) A^(l-1), transposed into the shape of W^(l), summed over the samples."""
-        return np.swapaxes(augmented(a_below), -1, -2) @ delta  # (..., m_(l-1) + 1, m_l)
+        return augmented(a_below).swapaxes(-1, -2) @ delta  # (..., m_(l-1) + 1, m_l)
 
     def updated(self, l: int, gradient: FloatArray, learning_rate: float) -> FloatArray:
         """W^(l) - gamma dC/dW^(l)."""
@@ -248,8 +247,8 @@ class Network:
 
     def _with(self, weights: tuple[FloatArray, ...]) -> Network:
         # The weights come from the network's own arithmetic, so they are not checked again.
-        network = copy.copy(self)
-        network.weights = weights
+        network = object.__new__(type(self))
+        vars(network).update(vars(self), weights=weights)
         for w in weights:
             w.setflags(write=False)
         return network
@@ -265,15 +264,16 @@ class Network:
             raise ValueError(f"{name} has shape {np.shape(values)}: expected (..., samples, {width})")
         if array.shape[-2] == 0:
             raise ValueError(f"{name} has shape {np.shape(values)}: expected at least one sample")
-        try:
-            np.broadcast_shapes(array.shape[:-2], self.stack)
-        except ValueError:
-            raise ValueError(
-                f"{name} has leading axes {array.shape[:-2]}, which do not broadcast with the stack {self.stack}"
-            ) from None
-        with np.errstate(over="ignore"):
-            cast = array.astype(self.dtype, copy=False)
-        return _finite(name, cast)
+        if array.ndim > 2:
+            try:
+                np.broadcast_shapes(array.shape[:-2], self.stack)
+            except ValueError:
+                leading = f"{array.shape[:-2]}, which do not broadcast with the stack {self.stack}"
+                raise ValueError(f"{name} has leading axes {leading}") from None
+        if array.dtype != self.dtype:
+            with np.errstate(over="ignore"):
+                array = array.astype(self.dtype)
+        return _finite(name, array)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an .npz file, exactly; a file already there survives a failure.
@@ -319,7 +319,10 @@ def augmented(a: FloatArray) -> FloatArray:
     >>> augmented(np.array([[0.5, 0.25]]))
     array([[0.5 , 0.25, 1.  ]])
     """
-    return np.concatenate([a, np.ones((*a.shape[:-1], 1), a.dtype)], axis=-1)
+    A = np.empty((*a.shape[:-1], a.shape[-1] + 1), a.dtype)
+    A[..., :-1] = a
+    A[..., -1] = 1
+    return A
 
 
 def _floating(name: str, values: ArrayLike) -> FloatArray:

@@ -1,0 +1,253 @@
+"""Timings side by side: interleaved in one run, so that a noisy machine hits all of them alike; medians."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from comparisons.checks import compare
+from comparisons.sweep import BLOCK, Setting, sweep
+from comparisons.twin import from_torch, to_torch
+from comparisons.work import extra, keep_memory, progress
+from handnet import Network, augmented
+from handnet.activations import FloatArray
+
+SPEED_COLUMNS = ("workload", "sizes", "batch", "dtype", "contender", "threads", "median_us", "over_handnet")
+SCALING_COLUMNS = ("networks", "seconds", "us_per_network", "peak_memory_mb")
+
+STEPS = (
+    ((2, 2, 2), 1),
+    ((64, 32, 10), 32),
+    ((784, 100, 10), 64),
+    ((784, 1024, 1024, 10), 256),
+    ((2048, 2048, 2048), 1024),
+)
+DTYPES = ("float32", "float64")
+CHECKED = ((64, 32, 10), 32)
+SWEPT = Setting.of((2, 2, 2), "sigmoid")
+SCALES = (10_000, 100_000, 1_000_000, 10_000_000)
+# A contender is called as often as it takes to last so long, so that the clock's own cost does not count.
+SECONDS = 0.005
+
+Contenders = Mapping[str, Callable[[], Any]]
+
+
+@contextmanager
+def threads_held(count: int) -> Iterator[None]:
+    """Hold NumPy's BLAS and torch to so many threads.
+
+    Raises
+    ------
+    ValueError
+        If count is less than 1.
+    MissingExtraError
+        If threadpoolctl is not installed.
+    """
+    if count < 1:
+        raise ValueError(f"threads is {count}: expected 1 or more")
+    threadpoolctl = extra("threadpoolctl", "sweep")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpoolctl.threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def medians(contenders: Contenders, rounds: int) -> dict[str, float]:
+    """Return the median time of each contender in microseconds, all of them timed in turn, round by round."""
+    repeats = {}
+    for name, call in contenders.items():
+        call()
+        started = time.perf_counter()
+        call()
+        repeats[name] = max(1, round(SECONDS / (time.perf_counter() - started)))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            started = time.perf_counter()
+            for _ in range(repeats[name]):
+                call()
+            times[name].append((time.perf_counter() - started) / repeats[name])
+    return {name: 1e6 * median(taken) for name, taken in times.items()}
+
+
+# One training step.
+
+
+def step_contenders(sizes: Sequence[int], batch: int, dtype: str) -> Contenders:
+    """Return a training step of the hand-written network, of torch eager, and the bare matrix products of one."""
+    rng = np.random.default_rng(0)
+    net = Network.random(sizes, rng=rng, dtype=np.dtype(dtype))
+    x = rng.standard_normal((batch, sizes[0])).astype(dtype)
+    t = rng.random((batch, sizes[-1])).astype(dtype)
+
+    def handnet() -> Network:
+        return net.update(net.backprop(x, t).gradients)
+
+    model, inputs, targets = to_torch(net), torch.tensor(x), torch.tensor(t)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    loss = nn.MSELoss(reduction="sum")
+
+    def eager() -> None:
+        optimizer.zero_grad()
+        (loss(model(inputs), targets) / 2 / batch).backward()
+        optimizer.step()
+
+    return {"handnet": handnet, "torch eager": eager, "bare products": bare_products(net, x, t)}
+
+
+def bare_products(net: Network, x: FloatArray, t: FloatArray) -> Callable[[], None]:
+    """Return what multiplies the matrices of one step and does nothing else."""
+    made = net.backprop(x, t)
+    below = [augmented(a) for a in made.activations[:-1]]
+    stripped = [w[:-1].T for w in net.weights[1:]]
+
+    def products() -> None:
+        for A, W in zip(below, net.weights, strict=True):
+            A @ W
+        for delta, w in zip(made.deltas[1:], stripped, strict=True):
+            delta @ w
+        for A, delta in zip(below, made.deltas, strict=True):
+            A.T @ delta
+
+    return products
+
+
+# One comparison.
+
+
+def check_contenders(sizes: Sequence[int], batch: int) -> Contenders:
+    """Return one comparison with everything in it, and torch's gradcheck of the same model, slow and fast."""
+    rng = np.random.default_rng(0)
+    net = Network.random(sizes, rng=rng)
+    x, t = rng.standard_normal((batch, sizes[0])), rng.random((batch, sizes[-1]))
+    model, inputs, targets = to_torch(net), torch.tensor(x), torch.tensor(t)
+    names = [name for name, _ in model.named_parameters()]
+    parameters = tuple(parameter.detach().requires_grad_() for parameter in model.parameters())
+
+    def cost(*values: Tensor) -> Tensor:
+        output = functional_call(model, dict(zip(names, values, strict=True)), (inputs,))
+        total: Tensor = nn.MSELoss(reduction="sum")(output, targets)
+        return total / 2 / batch
+
+    return {
+        "handnet": lambda: compare(net, x, t).assert_close(),
+        "gradcheck slow": lambda: torch.autograd.gradcheck(cost, parameters),
+        "gradcheck fast": lambda: torch.autograd.gradcheck(cost, parameters, fast_mode=True),
+    }
+
+
+# One network of a sweep.
+
+
+def one_by_one(count: int) -> None:
+    """Compare networks case by case: draw, hand-written step, torch's step on a model of its own, and look."""
+    problem = SWEPT.problem([0])
+    loss = nn.MSELoss(reduction="sum")
+    for i in range(count):
+        alone = problem.of_network((i % BLOCK,))
+        net = Network(alone.weights)
+        made = net.backprop(alone.inputs, alone.targets)
+        updated = net.update(made.gradients)
+        model = to_torch(net)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        (loss(model(torch.tensor(alone.inputs)), torch.tensor(alone.targets)) / 2).backward()
+        optimizer.step()
+        for w, theirs in zip(updated.weights, from_torch(model).weights, strict=True):
+            if not np.allclose(w, theirs, rtol=1e-12, atol=1e-15):
+                raise AssertionError(f"network {i} differs")
+
+
+def sweep_times(networks: int, jobs: Sequence[int], rounds: int) -> dict[str, float]:
+    """Return the microseconds that a network takes in a sweep and in the loop, the workers started before."""
+    alone = 500
+    calls: dict[str, tuple[Callable[[], Any], int]] = {
+        f"sweep, {n} job{'s' if n > 1 else ''}": (lambda n=n: sweep([SWEPT], networks, jobs=n), networks)  # type: ignore[misc]
+        for n in jobs
+    }
+    calls["one by one"] = (lambda: one_by_one(alone), alone)
+    for n in jobs:
+        sweep([SWEPT], BLOCK * 64 * n, jobs=n)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, (call, count) in calls.items():
+            started = time.perf_counter()
+            call()
+            times[name].append((time.perf_counter() - started) / count)
+    return {name: 1e6 * median(taken) for name, taken in times.items()}
+
+
+# The tables.
+
+
+def measure_speed(
+    *, rounds: int = 7, threads: int = 1, networks: int = 1_000_000, jobs: Sequence[int] = (1, 2), small: bool = False
+) -> pd.DataFrame:
+    """Time everything side by side.
+
+    Parameters
+    ----------
+    rounds : of which the medians are taken
+    threads : of BLAS and torch, the same on all sides
+    networks : of the sweep
+    jobs : processes of the sweep
+    small : leave out the large networks
+
+    Returns
+    -------
+    frame : the columns of speed.csv; over_handnet is how many times as long as handnet's own it takes
+    """
+    steps = [(sizes, batch, dtype) for sizes, batch in STEPS[: 3 if small else None] for dtype in DTYPES]
+    rows: list[tuple[Any, ...]] = []
+
+    def add(workload: str, sizes: Sequence[int], batch: int, dtype: str, times: Mapping[str, float], own: str) -> None:
+        where = (workload, "-".join(map(str, sizes)), batch, dtype)
+        rows.extend((*where, name, threads, taken, taken / times[own]) for name, taken in times.items())
+
+    keep_memory()
+    with threads_held(threads):
+        for sizes, batch, dtype in progress(steps, [1] * len(steps), "workloads"):
+            add("step", sizes, batch, dtype, medians(step_contenders(sizes, batch, dtype), rounds), "handnet")
+        add("comparison", *CHECKED, "float64", medians(check_contenders(*CHECKED), rounds), "handnet")
+        times = sweep_times(networks, jobs, max(1, rounds // 2))
+        add("network of a sweep", SWEPT.sizes, 1, "float64", times, next(iter(times)))
+    return pd.DataFrame(rows, columns=SPEED_COLUMNS)
+
+
+def measure_scaling(scales: Sequence[int] = SCALES) -> tuple[pd.DataFrame, float]:
+    """Sweep ever more networks on one core.
+
+    Returns
+    -------
+    frame : the columns of scaling.csv; the peak of memory is that of the process so far
+    exponent : of the power of the number of networks that fits the times best
+    """
+    rows = []
+    sweep([SWEPT], BLOCK)
+    for networks in progress(scales, list(scales), "networks"):
+        started = time.perf_counter()
+        sweep([SWEPT], networks)
+        seconds = time.perf_counter() - started
+        rows.append((networks, seconds, 1e6 * seconds / networks, peak_memory()))
+    frame = pd.DataFrame(rows, columns=SCALING_COLUMNS)
+    exponent = np.polyfit(np.log(frame["networks"]), np.log(frame["seconds"]), 1)[0]
+    return frame, float(exponent)
+
+
+def peak_memory() -> float:
+    """Return the most memory that the process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
