@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--cluster", metavar="ADDRESS", help="of a Dask scheduler, tcp://host:port, instead of processes"
     )
+    sweep.add_argument("--chunk", type=_count, help="numbers to compare in one go of a process (2,000,000)")
     sweep.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
     sweep.add_argument("--planted", action="store_true", help="sweep each known mistake instead: which are caught")
     _add_implementation(sweep)
@@ -315,6 +316,7 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
         subject=_subject(options),
         jobs=jobs,
         cluster=options.cluster,
+        chunk=options.chunk,
         journal=Path(options.out) / "sweep.unfinished.jsonl",
         resume=options.resume,
     )

@@ -396,12 +396,12 @@ def grid(
     ]
 
 
-def chunks(settings: Sequence[Setting], networks: int, subject: Subject) -> list[Chunk]:
-    """Return the chunks of a sweep of so many networks, shared evenly by the settings."""
+def chunks(settings: Sequence[Setting], networks: int, subject: Subject, numbers: int) -> list[Chunk]:
+    """Return the chunks of a sweep of so many networks, shared evenly by the settings, of so many numbers each."""
     made = []
     for i, setting in enumerate(settings):
         left = networks // len(settings) + (i < networks % len(settings))
-        size = setting.blocks(NUMBERS_IN_CHUNK) * BLOCK
+        size = setting.blocks(numbers) * BLOCK
         for first in range(0, left, size):
             made.append(Chunk(setting, subject, first // BLOCK, min(size, left - first)))
     return made
@@ -414,6 +414,7 @@ def sweep(
     subject: Subject = Subject(),
     jobs: int = 1,
     cluster: str | None = None,
+    chunk: int | None = None,
     journal: Path | None = None,
     resume: bool = False,
 ) -> Sweep:
@@ -426,13 +427,14 @@ def sweep(
     subject : whose numbers
     jobs : processes on this machine
     cluster : address of a Dask scheduler, whose workers do it instead
+    chunk : numbers to compare in one go of a process; the figures do not depend on it
     journal : where finished chunks are written down, until the sweep is done
     resume : go on with what the journal holds
 
     Raises
     ------
     ValueError
-        If networks or jobs is less than 1, or the journal is of another sweep or not to be resumed.
+        If networks, jobs or chunk is less than 1, or the journal is of another sweep or not to be resumed.
     ImplementationError
         If the implementation raises, or its answer cannot be read.
 
@@ -444,12 +446,15 @@ def sweep(
     """
     if networks < 1:
         raise ValueError(f"networks is {networks}: expected 1 or more")
-    asked = chunks(settings, networks, subject)
+    numbers = NUMBERS_IN_CHUNK if chunk is None else chunk
+    if numbers < 1:
+        raise ValueError(f"chunk is {numbers}: expected 1 or more")
+    asked = chunks(settings, networks, subject, numbers)
     run = {
         "networks": networks,
         "settings": [list(map(str, setting.row().values())) for setting in settings],
         "subject": astuple(subject),
-        "chunk": NUMBERS_IN_CHUNK,
+        "chunk": numbers,
         "versions": [np.__version__, torch.__version__],
     }
     written = Journal(journal, run, resume) if journal else None
@@ -460,9 +465,9 @@ def sweep(
         done[left[i]] = part
         if written:
             written.add(left[i], asdict(part))
-    figures = {chunk.setting: Figures() for chunk in asked}
-    for i, chunk in enumerate(asked):
-        figures[chunk.setting] += done[i]
+    figures = {one.setting: Figures() for one in asked}
+    for i, one in enumerate(asked):
+        figures[one.setting] += done[i]
     return Sweep(figures, written)
 
 

@@ -43,7 +43,7 @@ def test_the_example_of_the_readme_is_checked_as_it_says(tmp_path, capsys):
     assert "3 printed numbers, 2 right, 1 wrong (1 explained)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["compare", "equations", "check", "mistakes"])
+@pytest.mark.parametrize("command", ["compare", "equations", "check", "mistakes", "sweep", "speed"])
 def test_every_command_is_in_the_readme(capsys, command):
     text = README.read_text()
     assert f"handnet {command}" in text or f"make {command}" in text

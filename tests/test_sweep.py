@@ -94,14 +94,12 @@ def test_the_figures_do_not_depend_on_how_the_networks_are_cut_up(monkeypatch, a
     assert expected.passed
     assert expected.total.networks == 9000
     monkeypatch.setattr(module, "NUMBERS_AT_ONCE", at_once)
-    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", in_chunk)
-    assert timeless(sweep(SETTINGS, 9000)) == timeless(expected)
+    assert timeless(sweep(SETTINGS, 9000, chunk=in_chunk)) == timeless(expected)
 
 
-def test_the_figures_do_not_depend_on_the_processes(monkeypatch):
+def test_the_figures_do_not_depend_on_the_processes():
     pytest.importorskip("joblib")
-    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", 100_000)
-    assert timeless(sweep(SETTINGS, 9000, jobs=2)) == timeless(sweep(SETTINGS, 9000))
+    assert timeless(sweep(SETTINGS, 9000, jobs=2, chunk=100_000)) == timeless(sweep(SETTINGS, 9000))
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=["note", "mixed"])
@@ -239,11 +237,10 @@ def test_a_killed_sweep_goes_on_and_comes_to_the_same_figures(tmp_path):
 
 def test_what_is_resumed_is_not_compared_again(tmp_path, monkeypatch):
     journal = tmp_path / "journal.jsonl"
-    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", 1)
-    made = sweep([SETTINGS[0]], 4 * BLOCK, journal=journal)
+    made = sweep([SETTINGS[0]], 4 * BLOCK, chunk=1, journal=journal)
     assert len(journal.read_text().splitlines()) == 5
     monkeypatch.setattr(module.Chunk, "compare", lambda self: pytest.fail("compared again"))
-    assert timeless(sweep([SETTINGS[0]], 4 * BLOCK, journal=journal, resume=True)) == timeless(made)
+    assert timeless(sweep([SETTINGS[0]], 4 * BLOCK, chunk=1, journal=journal, resume=True)) == timeless(made)
 
 
 # On a terminal and in a pipe.
@@ -309,7 +306,6 @@ def worker(address, directory):
 
 
 def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(tmp_path, scheduler, monkeypatch):
-    monkeypatch.setattr(module, "NUMBERS_IN_CHUNK", 1)  # many chunks
     expected = timeless(sweep(SETTINGS, 200 * BLOCK))
     from distributed import Client
 
@@ -327,7 +323,7 @@ def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(
                 killed.append(workers[0].wait())
 
         monkeypatch.setattr(module.Journal, "add", adding)
-        made = sweep(SETTINGS, 200 * BLOCK, cluster=scheduler, journal=tmp_path / "journal.jsonl")
+        made = sweep(SETTINGS, 200 * BLOCK, cluster=scheduler, chunk=1, journal=tmp_path / "journal.jsonl")
     finally:
         for process in workers:
             process.kill()
@@ -364,6 +360,7 @@ def test_planted_mistakes_are_caught_where_they_show(tmp_path, capsys):
 
 BAD = {
     "networks": (["--networks", "0"], "networks is 0: expected 1 or more"),
+    "chunk": (["--networks", "10", "--chunk", "0"], "chunk is 0: expected 1 or more"),
     "jobs": (["--networks", "10", "--jobs", "0"], "jobs is 0: expected 1 or more"),
     "scale": (["--networks", "10", "--scale", "0"], "scale is 0.0: expected a finite number above 0"),
     "batch": (["--networks", "10", "--batch", "0"], "batch is 0: expected 1 or more"),
