@@ -34,6 +34,8 @@ from handnet.activations import FloatArray
 BLOCK = 1024
 # What is compared at once stays in the processor's cache; what is one chunk takes a fraction of a second.
 NUMBERS_AT_ONCE, NUMBERS_IN_CHUNK = 500_000, 2_000_000
+# A block is compared at once, whatever its size: this many numbers take some 13 GB.
+MOST_NUMBERS = 200_000_000
 # Error / tolerance is counted by powers of 2: less than 2^-24, then up to 1, and more.
 LEAST = -24
 
@@ -77,7 +79,7 @@ class Setting:
         Raises
         ------
         ValueError
-            If sizes, activation, scale or batch make no sense.
+            If sizes, activation, scale or batch make no sense, or a block of such networks would not fit in memory.
         """
         names = (activation,) * (len(sizes) - 1) if isinstance(activation, str) else tuple(activation)
         made = cls(tuple(sizes), names, **options)
@@ -86,6 +88,11 @@ class Setting:
         if not 0 < made.scale < np.inf:
             raise ValueError(f"scale is {made.scale}: expected a finite number above 0")
         Network.random(made.sizes, rng=np.random.default_rng(0), activation=names)
+        if made.numbers * BLOCK > MOST_NUMBERS:
+            raise ValueError(
+                f"sizes {'-'.join(map(str, sizes))} with {made.batch} samples: {BLOCK:,} networks, which are compared"
+                f" at once, have {made.numbers * BLOCK:,} numbers; expected at most {MOST_NUMBERS:,}"
+            )
         return made
 
     @property
