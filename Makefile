@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: compare test slow mistakes lint wheel clean
 
 compare: .venv/installed
-	$(BIN)/handnet compare
+	$(BIN)/handnet compare --html
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q

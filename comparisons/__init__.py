@@ -10,6 +10,7 @@ True
 
 from comparisons.checks import assert_matches_autograd, check, compare
 from comparisons.comparison import Comparison, MismatchError
+from comparisons.page import to_html
 from comparisons.twin import from_torch, to_torch
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "check",
     "compare",
     "from_torch",
+    "to_html",
     "to_torch",
 ]

@@ -139,6 +139,7 @@ def _compared(
         replay=replay,
         diagnosis=diagnosis,
         findings=tuple(findings),
+        problems={(case, 1): first.truths[0].problem} if first else {},
         find_blind=partial(blind, [first]) if first else tuple,
     )
 

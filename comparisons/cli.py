@@ -6,15 +6,18 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from comparisons import report
+import pandas as pd
+
+from comparisons import page, report
 from comparisons.cases import CASES, case
 from comparisons.checks import check, compare_batches
 from comparisons.comparison import Comparison
-from comparisons.equations import POINTS, evaluate_equations, sound
+from comparisons.equations import POINTS, equation_values, evaluate_equations, sound
 from comparisons.examples import MOST_NODES, read_example
 from comparisons.implementation import REDUCTIONS, load
 from comparisons.mistakes import MISTAKES
@@ -40,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if getattr(options, "html", False):
+            page.check_installed()
         # What is to be written is written before anything is shown, whatever becomes of the reader.
         status, text = options.run(options)
     except OSError as problem:
@@ -153,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--scaling", action="store_true", help="instead, sweeps of 10^4 to 10^7 networks")
     speed.set_defaults(run=_speed)
 
+    for command in (compare, equations, check, mistakes, sweep):
+        command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
     for command in (compare, equations, check, mistakes, sweep, speed):
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
@@ -216,12 +223,20 @@ def _compare(options: argparse.Namespace) -> tuple[int, str]:
     parts = [report.case_table(results), report.blind_lines(results)]
     parts += [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
     passed, line = all(result.passed for result in results.values()), report.compare_line(results)
+    answer = line + report.sharpness(results)
+    sections = page.comparison_sections(results) if options.html else []
     if not options.cases:
         frame = evaluate_equations()
         tables["equations.csv"] = frame
         parts.append(report.equation_table(frame))
-        passed, line = passed and sound(frame), f"{line}; {report.equations_line(frame)}"
-    report.write_reports(tables, options.out, started)
+        passed, of_note = passed and sound(frame), report.equations_line(frame)
+        line, answer = f"{line}; {of_note}", f"{answer}; {of_note}"
+        if options.html:
+            tables["equation_values.csv"] = _note_values()
+            sections.append(page.equation_section(frame, tables["equation_values.csv"]))
+    messages = [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
+    shown = _page(options, "The hand-written network beside autograd", answer, passed, sections, messages)
+    report.write_reports(tables, options.out, started, shown)
     return MATCH if passed else MISMATCH, _ending(parts, line, options)
 
 
@@ -231,7 +246,9 @@ def _compare_replayed(options: argparse.Namespace, started: float) -> tuple[int,
     seed, index = options.replay
     how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
     comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
-    report.write_reports(comparison.tables(options.elements == "all"), options.out, started)
+    title = f"Network {index} of seed {seed} beside autograd"
+    shown = page.comparison_page(comparison, title) if options.html else None
+    report.write_reports(comparison.tables(options.elements == "all"), options.out, started, shown)
     return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
 
 
@@ -254,7 +271,12 @@ def _run_case(name: str, options: argparse.Namespace) -> Comparison:
 def _equations(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     frame = evaluate_equations(options.points, options.seed)
-    report.write_reports({"equations.csv": frame}, options.out, started)
+    tables, sections = {"equations.csv": frame}, []
+    if options.html:
+        tables["equation_values.csv"] = _note_values()
+        sections.append(page.equation_section(frame, tables["equation_values.csv"]))
+    shown = _page(options, "The note's equations beside autograd", report.equations_line(frame), sound(frame), sections)
+    report.write_reports(tables, options.out, started, shown)
     text = _ending([report.equation_table(frame)], report.equations_line(frame), options)
     return MATCH if sound(frame) else MISMATCH, text
 
@@ -264,9 +286,11 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
     if options.target.endswith(".toml"):
         example = read_example(options.target)
         frame = check_example(example)
-        report.write_reports({"worked.csv": frame}, options.out, started)
+        right = bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any())
+        section = page.worked_section(example.title, example.source, frame, [n.name for n in example.printed])
+        shown = _page(options, "Printed numbers beside autograd", report.worked_line(frame), right, [section])
+        report.write_reports({"worked.csv": frame}, options.out, started, shown)
         text = _ending([report.worked_table(example, frame)], report.worked_line(frame), options)
-        right = (frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any()
         return MATCH if right else MISMATCH, text
     comparison = check(
         load(options.target),
@@ -279,7 +303,8 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
         learning_rate=options.learning_rate,
         seed=options.seed,
     )
-    report.write_reports(comparison.tables(), options.out, started)
+    shown = page.comparison_page(comparison, f"{options.target} beside autograd") if options.html else None
+    report.write_reports(comparison.tables(), options.out, started, shown)
     return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
 
 
@@ -288,7 +313,9 @@ def _mistakes(options: argparse.Namespace) -> tuple[int, str]:
     if options.list:
         return MATCH, f"{report.catalogue_table()}\n\n{len(MISTAKES)} known mistakes"
     frame = prove(list(cells()), options.jobs)
-    report.write_reports({"mistakes.csv": frame}, options.out, started)
+    sections = [page.mistake_section(frame)] if options.html else []
+    shown = _page(options, "The checker, put to the test", report.mistakes_line(frame), proven(frame), sections)
+    report.write_reports({"mistakes.csv": frame}, options.out, started, shown)
     text = _ending([report.mistake_table(frame)], report.mistakes_line(frame), options)
     return MATCH if proven(frame) else MISMATCH, text
 
@@ -320,7 +347,10 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
         journal=Path(options.out) / "sweep.unfinished.jsonl",
         resume=options.resume,
     )
-    report.write_reports(made.tables(), options.out, started)
+    sections = [page.sweep_section(made)] if options.html else []
+    line = report.sweep_line(made).splitlines()[-1]
+    shown = _page(options, "Random networks beside autograd", line, made.passed, sections)
+    report.write_reports(made.tables(), options.out, started, shown)
     if made.journal:
         made.journal.close()
     return MATCH if made.passed else MISMATCH, _ending([report.sweep_table(made)], report.sweep_line(made), options)
@@ -343,6 +373,26 @@ def _speed(options: argparse.Namespace) -> tuple[int, str]:
 
 def _subject(options: argparse.Namespace) -> Subject:
     return Subject(options.implementation, options.layout, options.reduction)
+
+
+def _note_values() -> pd.DataFrame:
+    note = case("note")
+    inputs, targets = next(note.training())
+    return equation_values(note.network.weights, inputs, targets)
+
+
+def _page(
+    options: argparse.Namespace,
+    title: str,
+    answer: str,
+    passed: bool,
+    sections: Sequence[page.Section],
+    messages: Sequence[str] = (),
+) -> Callable[[str], str] | None:
+    """What makes the page, if one is asked for."""
+    if not options.html:
+        return None
+    return partial(page.render, title, answer, passed, sections, messages)
 
 
 def _ending(parts: Sequence[str], line: str, options: argparse.Namespace) -> str:

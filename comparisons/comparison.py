@@ -102,13 +102,13 @@ class Measured:
         return over(distance(self.hand, self.local_torch), self.local_tolerance)
 
     @property
-    def _graver_ratio(self) -> FloatArray:
+    def graver_ratio(self) -> FloatArray:
         return self.ratio if self.local_ratio is None else np.maximum(self.ratio, self.local_ratio)
 
     @cached_property
     def worst(self) -> tuple[int, ...]:
         """The index of the worst element: of the gravest verdict, the one with the greatest error / tolerance."""
-        ratio = self._graver_ratio
+        ratio = self.graver_ratio
         gravest = self.verdicts == self.verdicts.max()
         return tuple(int(i) for i in np.unravel_index(int(np.where(gravest, ratio, -1.0).argmax()), ratio.shape))
 
@@ -167,7 +167,7 @@ class Measured:
             }
 
     def _listed(self) -> list[int]:
-        worst = np.argsort(-self._graver_ratio, axis=None, kind="stable")[:WORST_LISTED]
+        worst = np.argsort(-self.graver_ratio, axis=None, kind="stable")[:WORST_LISTED]
         return sorted({*map(int, worst), *map(int, np.flatnonzero(self.verdicts))})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,9 @@ from handnet.activations import FloatArray
 from handnet.note import Equation, Note, ShapeError
 
 EQUATION_COLUMNS = ["equation", "quantity", "printed", "as_printed", "max_error", "corrected", "as_corrected", "remark"]
+VALUE_COLUMNS = ["equation", "row", "column", "printed", "autograd", "corrected"]
 POINTS = 1000
+GAMMA = 0.5
 
 # The note's vocabulary: symbols with an index are those of its network, capitals and c those of its matrices.
 SYMBOL = re.compile(r"[A-Za-z]+(?:_\w+)?(?:\^\((?:\d)\)|\^\d)?")
@@ -65,12 +67,60 @@ def evaluate_equations(points: int = POINTS, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     weights = (rng.standard_normal((points, 3, 2)), rng.standard_normal((points, 3, 2)))
     inputs, targets = rng.standard_normal((points, 1, 2)), rng.uniform(0, 1, (points, 1, 2))
-    gamma = 0.5
-    sides = left_sides(weights, inputs, targets, gamma)
+    sides = left_sides(weights, inputs, targets, GAMMA)
+    equations = _note(weights, inputs, targets).equations()
+    return pd.DataFrame([_row(equation, sides) for equation in equations], columns=EQUATION_COLUMNS)
+
+
+def equation_values(weights: Sequence[FloatArray], inputs: FloatArray, targets: FloatArray) -> pd.DataFrame:
+    """Evaluate every displayed equation of the note for one network.
+
+    Parameters
+    ----------
+    weights : W^(1) and W^(2), (3, 2)
+    inputs, targets : (1, 2)
+
+    Returns
+    -------
+    frame : one row for each element: equation, row, column, printed, autograd, corrected
+        printed is empty where the printed form has no value of that shape, corrected where there is none.
+
+    Examples
+    --------
+    >>> one = np.ones((3, 2))
+    >>> frame = equation_values((one, one), np.ones((1, 2)), np.zeros((1, 2)))
+    >>> frame[frame["equation"] == "(1)"].round(6).values.tolist()
+    [['(1)', 0, 0, 0.952574, 0.952574, nan]]
+    """
+    stacked = tuple(w[np.newaxis] for w in weights)
+    points = (inputs[np.newaxis], targets[np.newaxis])
+    sides = left_sides((stacked[0], stacked[1]), *points, GAMMA)
+    rows: list[tuple[object, ...]] = []
+    for equation in _note(stacked, *points).equations():
+        true = sides[equation.quantity].value
+        printed = _value(equation.as_printed, true)
+        corrected = _value(equation.as_corrected, true) if equation.as_corrected else np.full(true.shape, np.nan)
+        parts = [part.reshape(-1, true.shape[-1] if true.ndim > 1 else 1) for part in (printed, true, corrected)]
+        for row, column in np.ndindex(*parts[0].shape):
+            rows.append((equation.name, row, column, *(float(part[row, column]) for part in parts)))
+    return pd.DataFrame(rows, columns=VALUE_COLUMNS)
+
+
+def _value(evaluate: Callable[[], FloatArray], true: FloatArray) -> FloatArray:
+    """The value of a form, a row where the left side is a column turned into one; NaN where it has another shape."""
+    try:
+        value = evaluate()
+    except ShapeError:
+        return np.full(true.shape, np.nan)
+    if value.shape != true.shape and value.ndim > 2 and value.swapaxes(-1, -2).shape == true.shape:
+        value = value.swapaxes(-1, -2)
+    return value if value.shape == true.shape else np.full(true.shape, np.nan)
+
+
+def _note(weights: Sequence[FloatArray], inputs: FloatArray, targets: FloatArray) -> Note:
     # The note indexes w_ij by neuron and input; W has a row per input and a column per neuron.
     w1, w2 = ([[w[:, j, i] for j in range(3)] for i in range(2)] for w in weights)
-    note = Note([inputs[:, 0, 0], inputs[:, 0, 1]], w1, w2, [targets[:, 0, 0], targets[:, 0, 1]], gamma)
-    return pd.DataFrame([_row(equation, sides) for equation in note.equations()], columns=EQUATION_COLUMNS)
+    return Note([inputs[:, 0, 0], inputs[:, 0, 1]], w1, w2, [targets[:, 0, 0], targets[:, 0, 1]], GAMMA)
 
 
 def sound(frame: pd.DataFrame) -> bool:

@@ -7,9 +7,10 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def check_line(comparison: Comparison) -> str:
     """Return the result of a check in one line."""
     if comparison.passed:
         worst = max(greatest(m.ratio) for m in comparison.measured)
-        return f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2f} of its tolerance"
+        return f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2g} of its tolerance"
     mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
     return f"MISMATCH{': ' + mistakes if mistakes else ''}"
 
@@ -154,7 +155,7 @@ def sweep_line(made: Sweep) -> str:
     share = total.undecided / total.numbers if total.numbers else 1.0
     figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
     rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
-    line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2f} of its tolerance; {rate}"
+    line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2g} of its tolerance; {rate}"
     return f"match: {line}" if made.passed else f"replay: {made.replay}\n\nMISMATCH: {line}"
 
 
@@ -236,8 +237,16 @@ def compare_line(comparisons: Mapping[str, Comparison]) -> str:
     worst = max(greatest(m.ratio) for c in comparisons.values() for m in c.measured)
     known = f", {undecided:,} undecided" if undecided else ""
     return (
-        f"match: {numbers - undecided:,} numbers agree with autograd, the worst at {worst:.2f} of its tolerance{known}"
+        f"match: {numbers - undecided:,} numbers agree with autograd, the worst at {worst:.2g} of its tolerance{known}"
     )
+
+
+def sharpness(comparisons: Mapping[str, Comparison]) -> str:
+    """Return how sharp the comparisons were, as the end of a sentence; nothing where no row is ok."""
+    resolutions = [m.resolution for c in comparisons.values() for m in c.measured if m.verdict == "ok"]
+    if not resolutions:
+        return ""
+    return f"; a tolerance is at most {max(resolutions):.1e} of the largest value that it belongs to"
 
 
 def equations_line(frame: pd.DataFrame) -> str:
@@ -257,34 +266,53 @@ def joined_tables(comparisons: Mapping[str, Comparison], everything: bool) -> di
     return {name: pd.concat([part[name] for part in parts if name in part], ignore_index=True) for name in names}
 
 
-def write_reports(tables: Mapping[str, pd.DataFrame], directory: str | os.PathLike[str], started: float) -> None:
-    """Write the tables and run.json to `directory`; all of them, or, on failure, none.
+def versions() -> dict[str, str]:
+    """Return what the numbers were made with."""
+    return {
+        "handnet": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pandas": pd.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def versions_line() -> str:
+    """Return what the numbers were made with in one line."""
+    return ", ".join(f"{name} {version}" for name, version in versions().items())
+
+
+def write_reports(
+    tables: Mapping[str, pd.DataFrame],
+    directory: str | os.PathLike[str],
+    started: float,
+    page: Callable[[str], str] | None = None,
+) -> None:
+    """Write the tables, run.json and perhaps a page to `directory`; all of them, or, on failure, none.
 
     Parameters
     ----------
     tables : frames by file name
     started : time.time() when the run began
+    page : makes index.html, given the line that says where its numbers come from
 
     Raises
     ------
     OSError
         If the directory cannot be made or written, or the disk is full.
     """
-    run = {
+    run: dict[str, Any] = {
         "command": " ".join(["handnet", *sys.argv[1:]]),
         "start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "duration": round(time.time() - started, 3),
         "platform": platform.platform(),
-        "versions": {
-            "handnet": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "pandas": pd.__version__,
-            "torch": torch.__version__,
-        },
+        "versions": versions(),
     }
+    html = page(f"{run['command']}, {run['start']}, on {run['platform']}: {versions_line()}.") if page else None
     Path(directory).mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        if html is not None:
+            stack.enter_context(replacing(Path(directory) / "index.html")).write_text(html, encoding="utf-8")
         text = json.dumps(run, indent=2) + "\n"
         stack.enter_context(replacing(Path(directory) / "run.json")).write_text(text, encoding="utf-8")
         write_csv(tables, directory)

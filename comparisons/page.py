@@ -1,0 +1,564 @@
+"""The HTML page: one self-contained file that shows what the CSV files say; it needs the extra html."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from comparisons.comparison import (
+    ELEMENT_COLUMNS,
+    FEW_NUMBERS,
+    FRAME_COLUMNS,
+    Comparison,
+    Measured,
+    element_name,
+    greatest,
+    quantity_name,
+)
+from comparisons.mathml import mathml
+from comparisons.proof import is_named
+from comparisons.report import check_line, sharpness, versions_line
+from comparisons.sweep import Sweep
+from comparisons.work import extra
+from handnet.activations import FloatArray
+from handnet.files import replacing
+
+# Shown as they are in the CSV files; every other float with four digits, and whole in the cell's data.
+WHOLE = {"hand", "torch", "printed", "autograd"}
+VERDICT_COLUMNS = {"verdict", "as_printed", "as_corrected"}
+# The colours of the figures stand for those of the page, light or dark.
+INK, LINE, FIRST, SECOND = "#010203", "#040506", "#070809", "#0a0b0c"
+COLOURS = {INK: "currentColor", LINE: "var(--line)", FIRST: "var(--a)", SECOND: "var(--b)"}
+# A heat map has at most so many cells a side, and goes down to this power of ten of error / tolerance at the most.
+MAP_CELLS, MAP_LOW = 64, -12
+
+
+class Cell(NamedTuple):
+    """A cell of a table: its text, the whole number where it is one, and the verdict that it is marked with."""
+
+    text: str
+    number: str | None = None
+    mark: str = ""
+
+
+@dataclass
+class Section:
+    """One part of the page: what the template shows of it, where it is there."""
+
+    id: str
+    title: str
+    verdict: str = ""
+    text: list[str] = field(default_factory=list)
+    source: str = ""
+    network: dict[str, Any] | None = None
+    blocks: dict[str, Any] | None = None
+    figures: list[dict[str, str]] = field(default_factory=list)
+    equations: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check_installed() -> None:
+    """Raise MissingExtraError unless what a page needs is installed."""
+    extra("jinja2", "html")
+    extra("matplotlib", "html")
+
+
+def render(
+    title: str, answer: str, passed: bool, sections: Sequence[Section], messages: Sequence[str] = (), footer: str = ""
+) -> str:
+    """Return the page as text.
+
+    Parameters
+    ----------
+    title, answer : at the top
+    passed : how the answer looks
+    sections : in order
+    messages : what did not match, in full
+    footer : where the numbers come from
+    """
+    jinja2 = extra("jinja2", "html")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("comparisons"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html")
+    return str(
+        page.render(title=title, answer=answer, passed=passed, sections=sections, messages=messages, footer=footer)
+    )
+
+
+# Comparisons.
+
+
+def to_html(comparison: Comparison, directory: str | os.PathLike[str]) -> None:
+    """Write index.html, a page that shows a comparison; it needs the extra html.
+
+    Parameters
+    ----------
+    comparison : what to show
+    directory : made where it is missing
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 or matplotlib is not installed.
+    OSError
+        If the file cannot be written; what stood there before is untouched.
+
+    Examples
+    --------
+    >>> from comparisons import compare, to_html
+    >>> from handnet import Network
+    >>> net = Network.random([2, 3, 1], rng=np.random.default_rng(0))
+    >>> to_html(compare(net, [0.5, -0.5], [1.0]), "reports")  # doctest: +SKIP
+    """
+    check_installed()
+    what = f"{'-'.join(map(str, comparison.sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}"
+    text = comparison_page(comparison, f"{what} beside autograd")(versions_line())
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    with replacing(Path(directory) / "index.html") as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def comparison_page(comparison: Comparison, title: str) -> Callable[[str], str]:
+    """Return what makes the page of one comparison, given the line that says where its numbers come from."""
+    answer = check_line(comparison) + sharpness({"": comparison})
+    messages = [] if comparison.passed else [comparison.message()]
+    return partial(render, title, answer, comparison.passed, comparison_sections({"": comparison}), messages)
+
+
+def comparison_sections(results: Mapping[str, Comparison]) -> list[Section]:
+    """Return a section for each case."""
+    sections: list[Section] = []
+    for name, comparison in results.items():
+        for case in dict.fromkeys(m.case for m in comparison.measured):
+            title = " ".join(dict.fromkeys(filter(None, (name, case))))
+            sections.append(_case(f"case-{len(sections) + 1}", title, comparison, case))
+    return sections
+
+
+def _case(identity: str, title: str, comparison: Comparison, case: str) -> Section:
+    measured = [m for m in comparison.measured if m.case == case]
+    first = [m for m in measured if m.step == min(m.step for m in measured)]
+    frame = comparison.frame
+    worst = frame.loc[[comparison.measured.index(m) for m in _worst(measured)]]
+    numbers = sum(m.hand.size for m in measured)
+    text = [
+        f"{'-'.join(map(str, measured[0].sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}:"
+        f" {numbers:,} numbers in {measured[-1].step - first[0].step + 1} steps."
+    ]
+    if comparison.blind:
+        text.append(f"These data cannot show: {', '.join(comparison.blind)}.")
+    section = Section(identity, title or "comparison", "ok" if _passed(measured) else "wrong", text)
+    caption = "The row of comparison.csv with the greatest error for each quantity and layer"
+    section.tables.append(table(worst, f"{identity}-rows", caption, ("step", *FRAME_COLUMNS[6:])))
+    problem = comparison.problems.get((case, first[0].step))
+    if sum(m.hand.size for m in first) <= FEW_NUMBERS and not any(m.hand.ndim > 2 for m in first):
+        rows = [row for m in first for row in m.element_rows(everything=True)]
+        elements = pd.DataFrame(rows, columns=ELEMENT_COLUMNS)
+        caption = f"Every number of step {first[0].step}, as in elements.csv"
+        shown = table(elements, f"{identity}-elements", caption, ELEMENT_COLUMNS[2:], folded=True)
+        for row, element in zip(shown["rows"], rows, strict=True):
+            row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
+        section.network = drawing(first, problem)
+        section.tables.append(shown)
+    elif not any(m.hand.ndim > 2 for m in first):
+        section.blocks = blocks(first)
+    training = comparison.training
+    training = training[training["case"] == case]
+    if len(training) > 2:
+        section.figures.append(training_figure(training))
+    return section
+
+
+def _passed(measured: Sequence[Measured]) -> bool:
+    return not any(m.verdict in ("wrong", "inherited") for m in measured)
+
+
+def _worst(measured: Sequence[Measured]) -> list[Measured]:
+    """Of each quantity and layer the step with the gravest verdict and then the greatest error / tolerance."""
+    by_key: dict[Any, list[Measured]] = {}
+    for m in measured:
+        by_key.setdefault(m.key, []).append(m)
+    return [max(group, key=lambda m: (int(m.verdicts.max()), greatest(m.ratio))) for group in by_key.values()]
+
+
+# The network, drawn.
+
+
+def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
+    """Return the nodes and edges of a small network, with the names by which their numbers are found.
+
+    Parameters
+    ----------
+    first : everything measured in one step
+    problem : what was asked, for the weights and inputs that the numbers are made of; or None
+    """
+    sizes = first[0].sizes
+    top, most = len(sizes) - 1, max(*sizes[:-1], sizes[-1] - 1) + 1
+    width, height = 720, 64 * most
+    verdicts = {m.key: m for m in first}
+
+    def place(l: int, i: int) -> tuple[float, float]:
+        count = sizes[l] + (l < top)
+        return 60 + l * (width - 120) / top, 24 + height * (i + 0.5) / count
+
+    nodes, edges = [], []
+    for l in range(top + 1):
+        for i in range(sizes[l] + (l < top)):
+            nodes.append(_node(verdicts, problem, sizes, l, i, place(l, i)))
+    for l in range(1, top + 1):
+        for i in range(sizes[l]):
+            for j in range(sizes[l - 1] + 1):
+                edges.append(_edge(verdicts, problem, sizes, l, i, j, place(l - 1, j), place(l, i)))
+    columns = [
+        {"x": place(l, 0)[0], "text": "inputs" if l == 0 else "outputs" if l == top else f"layer {l}"}
+        for l in range(top + 1)
+    ]
+    return {
+        "width": width,
+        "height": height + 30,
+        "nodes": nodes,
+        "edges": edges,
+        "columns": columns,
+        "samples": first[0].batch,
+        "alternative": " nodes, ".join(map(str, sizes)) + f" nodes, {len(edges)} weights and biases",
+    }
+
+
+def _node(
+    verdicts: Mapping[Any, Measured], problem: Any, sizes: Sequence[int], l: int, i: int, place: tuple[float, float]
+) -> dict[str, Any]:
+    bias = i == sizes[l]
+    label = f"the 1 for the biases, beside layer {l}" if bias else f"node {i} of layer {l}" if l else f"input {i}"
+    names = [] if bias or l == 0 else [f"a_{i}^({l})", f"delta_{i}^({l})"]
+    values = "" if problem is None or bias or l else ", ".join(f"{value!r}" for value in problem.inputs[:, i].tolist())
+    verdict = _gravest(m.verdicts[:, i] for q in ("activation", "delta") if not bias and (m := verdicts.get((q, l))))
+    return {
+        "x": round(place[0], 1),
+        "y": round(place[1], 1),
+        "bias": bias,
+        "text": 1 if bias else i,
+        "label": label,
+        "names": "|".join(names),
+        "note": f"a_{i}^(0) of each sample: {values}" if values else "",
+        "verdict": verdict,
+    }
+
+
+def _edge(
+    verdicts: Mapping[Any, Measured],
+    problem: Any,
+    sizes: Sequence[int],
+    l: int,
+    i: int,
+    j: int,
+    start: tuple[float, float],
+    end: tuple[float, float],
+) -> dict[str, Any]:
+    shape = (sizes[l - 1] + 1, sizes[l])
+    weight, gradient = (element_name((q, l), (j, i), shape) for q in ("weight", "gradient"))
+    below = "the bias" if j == sizes[l - 1] else f"node {j} of layer {l - 1}" if l > 1 else f"input {j}"
+    value = None if problem is None else float(problem.weights[l - 1][j, i])
+    verdict = _gravest(m.verdicts[j, i : i + 1] for q in ("gradient", "weight") if (m := verdicts.get((q, l))))
+    return {
+        **dict(zip(("x1", "y1", "x2", "y2"), (round(v, 1) for v in (*start, *end)), strict=True)),
+        "stroke": _stroke(problem, l, value),
+        "label": f"{weight}, from {below} to node {i} of layer {l}",
+        "names": f"{weight}|{gradient}",
+        "note": "" if value is None else f"the weight before the step: {value!r}",
+        "verdict": verdict,
+    }
+
+
+def _stroke(problem: Any, l: int, value: float | None) -> float:
+    """How thick an edge is: as its weight among the others of its layer, and thin where there are many."""
+    if value is None:
+        return 1.0
+    largest, thickest = (
+        float(np.abs(problem.weights[l - 1]).max()) or 1.0,
+        3.5 if problem.weights[l - 1].size < 30 else 1.2,
+    )
+    return round(0.4 + thickest * abs(value) / largest, 2)
+
+
+def _gravest(verdicts: Any) -> str:
+    worst = max((int(part.max()) for part in verdicts), default=0)
+    return ("ok", "undecided", "inherited", "wrong")[worst]
+
+
+# A large network: blocks, and its matrices as heat maps.
+
+
+def blocks(first: Sequence[Measured]) -> dict[str, Any]:
+    """Return the layers of a large network as blocks, and between them the gradients' errors as heat maps."""
+    sizes = first[0].sizes
+    matrices = {m.key: m for m in first if m.key[0] in ("gradient", "weight")}
+    shown = {l: matrices.get(("gradient", l)) or matrices.get(("weight", l)) for l in range(1, len(sizes))}
+    powers = {l: _powers(m.graver_ratio) for l, m in shown.items() if m}
+    least = min((float(part[np.isfinite(part)].min(initial=-1)) for part in powers.values()), default=-1)
+    low = max(MAP_LOW, int(np.floor(least)))
+    maps = {l: heat_map(m, powers[l], low) for l, m in shown.items() if m}
+    whats = ["inputs", *["nodes"] * (len(sizes) - 2), "outputs"]
+    parts = [{"size": size, "what": whats[l], "map": maps.get(l + 1)} for l, size in enumerate(sizes)]
+    return {"parts": parts, "low": low}
+
+
+def heat_map(m: Measured, powers: FloatArray, low: int) -> dict[str, Any]:
+    """Return a matrix as a picture, from dark to bright: powers of ten of error / tolerance, from `low` to 0."""
+    picture = io.BytesIO()
+    image = extra("matplotlib.image", "html")
+    image.imsave(picture, np.clip(powers, low, 0), cmap="cividis", vmin=low, vmax=0, format="png")
+    worst = greatest(m.graver_ratio)
+    size = f"{m.hand.shape[0]} x {m.hand.shape[1]}, step {m.step}"
+    scale = max(1, round(160 / max(powers.shape)))
+    return {
+        "uri": "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode(),
+        "alternative": f"error / tolerance of {quantity_name(m.key)}, {size}: the greatest is {worst:.4g}",
+        "caption": f"{quantity_name(m.key)}, {size}, up to {worst:.4g} of its tolerance",
+        "width": powers.shape[1] * scale,
+        "height": powers.shape[0] * scale,
+    }
+
+
+def _powers(values: FloatArray) -> FloatArray:
+    """log10 of the values, of a large matrix the greatest of each patch."""
+    for axis in (0, 1):
+        size = values.shape[axis]
+        starts = np.unique(np.linspace(0, size, min(size, MAP_CELLS), endpoint=False).astype(int))
+        values = np.maximum.reduceat(values, starts, axis=axis)
+    with np.errstate(divide="ignore"):
+        return np.log10(values)
+
+
+# Figures.
+
+
+def training_figure(training: pd.DataFrame) -> dict[str, str]:
+    """Return the costs of both trainings over each other, and how far their weights drift apart."""
+    plot, (costs, drift) = _axes(2)
+    steps = training["step"]
+    costs.plot(steps, training["cost_torch"], color=FIRST, linewidth=4, alpha=0.5, label="torch")
+    costs.plot(steps, training["cost_hand"], color=SECOND, linewidth=1.2, label="by hand")
+    costs.set(xlabel="step", ylabel="cost")
+    for axes in (costs, drift):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    drift.plot(steps, training["drift"], color=FIRST)
+    drift.set(xlabel="step", ylabel="greatest difference of weights")
+    if (training["drift"] > 0).any():
+        drift.set_yscale("log")
+    legend = costs.legend(frameon=False, labelcolor=INK)
+    legend.set_zorder(3)
+    start, end = training["cost_hand"].iloc[0], training["cost_hand"].iloc[-1]
+    worst = training["drift"].max()
+    return {
+        "svg": _svg(plot),
+        "alternative": f"Two trainings side by side: the cost goes from {start:.4g} to {end:.4g} by hand;"
+        f" their weights drift apart by up to {worst:.4g}.",
+        "caption": f"Two trainings on their own, {len(training)} steps, as in training.csv: cost and drift.",
+    }
+
+
+def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
+    """Return how many numbers of a sweep have which error / tolerance."""
+    plot, (axes,) = _axes(1)
+    counts = histogram.groupby(["dtype", "at_least"])["numbers"].sum().unstack("dtype")
+    edges = [f"2^{int(np.log2(edge))}" if edge > 0 else "0" for edge in counts.index]
+    places = np.arange(len(edges))
+    width = 0.8 / len(counts.columns)
+    for i, (dtype, colour) in enumerate(zip(counts.columns, (FIRST, SECOND), strict=False)):
+        axes.bar(places + i * width, counts[dtype], width, color=colour, align="edge", label=str(dtype))
+    tolerance = edges.index("2^0")
+    axes.axvline(tolerance, color=INK, linestyle="--", linewidth=1)
+    beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right"}
+    axes.annotate("tolerance", (tolerance, counts.max().max()), color=INK, **beside)
+    axes.set_yscale("log")
+    axes.set(xlabel="error / tolerance, from this power of 2 on", ylabel="numbers")
+    axes.set_xticks(places[::4], edges[::4])
+    axes.legend(frameon=False, labelcolor=INK, loc="upper center")
+    beyond = int(histogram[histogram["at_least"] >= 1]["numbers"].sum())
+    total = int(histogram["numbers"].sum())
+    return {
+        "svg": _svg(plot),
+        "alternative": f"Histogram of error / tolerance of {total:,} numbers; {beyond:,} lie beyond the tolerance.",
+        "caption": "How far from autograd the numbers lie, in units of their tolerance, as in sweep_histogram.csv.",
+    }
+
+
+def _axes(count: int) -> tuple[Any, Sequence[Any]]:
+    """A figure in the colours of the page; not by way of pyplot, which keeps all figures."""
+    figures = extra("matplotlib.figure", "html")
+    figure = figures.Figure(figsize=(4.5 * count if count > 1 else 8, 2.8), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    for one in axes:
+        one.patch.set_alpha(0)
+        one.tick_params(colors=INK, which="both")
+        one.xaxis.label.set_color(INK)
+        one.yaxis.label.set_color(INK)
+        one.grid(color=LINE, linewidth=0.8)
+        one.set_axisbelow(True)
+        for side in one.spines.values():
+            side.set_color(LINE)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    """The figure as SVG that takes its colours from the page."""
+    matplotlib = extra("matplotlib", "html")
+    written = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "handnet", "font.family": "sans-serif"}):
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    text = written.getvalue()
+    text = text[text.index("<svg") :]
+    for colour, variable in COLOURS.items():
+        text = text.replace(colour, variable)
+    return text
+
+
+# The note's equations.
+
+
+def equation_section(frame: pd.DataFrame, values: pd.DataFrame) -> Section:
+    """Return the equations of the note, set as mathematics, with their numbers for one network."""
+    section = Section("equations", "The note's equations")
+    wrong = int(frame["as_printed"].isin(["differs", "shape"]).sum())
+    loose = int((frame["as_printed"] == "notation").sum())
+    section.text = [
+        f"{len(frame)} equations as printed, each beside autograd: {wrong} are misprinted, {loose} have loose notation."
+        " The numbers are those of the network of the case note, as in equation_values.csv."
+    ]
+    for row in frame.to_dict("records"):
+        numbers = values[values["equation"] == row["equation"]]
+        names = {"printed": "by hand", "autograd": "autograd"}
+        if row["corrected"]:
+            names = {"printed": "as printed", "corrected": "corrected", "autograd": "autograd"}
+        left, step, _ = str(row["quantity"]).partition(" after the step")
+        section.equations.append(
+            {
+                "name": row["equation"],
+                "as_printed": row["as_printed"],
+                "left": mathml(left) + (" after the step" if step else ""),
+                "printed": mathml(row["printed"]),
+                "corrected": mathml(row["corrected"]) if row["corrected"] else "",
+                "remark": row["remark"],
+                "max_error": "" if np.isnan(row["max_error"]) else f"{row['max_error']:.4g}",
+                "columns": ["element", *names.values()],
+                "numbers": _numbers(left, numbers, list(names)),
+            }
+        )
+    columns = ["equation", "quantity", "as_printed", "max_error", "as_corrected", "remark"]
+    section.tables.append(table(frame, "equations-rows", "The rows of equations.csv", columns, folded=True))
+    return section
+
+
+def _numbers(left: str, values: pd.DataFrame, names: Sequence[str]) -> list[list[Cell]]:
+    """A row for each element of an equation's left side."""
+    rows = []
+    for value in values.to_dict("records"):
+        element = left if len(values) == 1 else f"{left} [{value['row']}, {value['column']}]"
+        shown = [value[name] for name in names]
+        rows.append([Cell(element), *(Cell("") if np.isnan(v) else Cell(f"{v:.6g}", repr(v)) for v in shown)])
+    return rows
+
+
+# Mistakes, sweeps, worked examples.
+
+
+def mistake_section(frame: pd.DataFrame) -> Section:
+    """Return the matrix of mistakes and architectures, and the rows where something was missed."""
+    counted = frame[frame["applicable"] == "yes"].assign(
+        is_named=is_named, located=lambda rows: rows["expected_wrong"] == rows["first_wrong"]
+    )
+    alone = counted[~counted["mistake"].str.contains(" + ", regex=False)]
+    rows = []
+    for mistake, part in alone.groupby("mistake", sort=False):
+        row: dict[str, Any] = {"mistake": mistake}
+        for sizes in frame["sizes"].unique():
+            row[sizes] = _times(part[part["sizes"] == sizes], mistake == "none")
+        rows.append(row)
+    section = Section("mistakes", "Every known mistake, made on purpose")
+    section.text = [
+        "How many times each mistake counts on each architecture; marked where it was every time caught, located"
+        " (where everything is given) and named, else with how many times it was. Empty where none counts."
+    ]
+    matrix = pd.DataFrame(rows)
+    section.tables.append(table(matrix, "mistakes-matrix", "Mistakes by architecture", list(matrix.columns)))
+    missed = counted[(counted["mistake"] != "none") & ~(counted["caught"].astype(bool) & counted["is_named"])]
+    caption = "Rows of mistakes.csv in which the mistake was not named"
+    section.tables.append(table(missed, "mistakes-missed", caption, list(frame.columns)))
+    return section
+
+
+def _times(part: pd.DataFrame, right: bool) -> Cell:
+    if part.empty:
+        return Cell("")
+    if right:
+        alarms = int(part["caught"].sum())
+        return Cell(f"{alarms} alarms in {len(part)}", mark="wrong" if alarms else "ok")
+    whole = part[part["given"] == "all"]
+    counts = {
+        "caught": (int(part["caught"].sum()), len(part)),
+        "located": (int(whole["located"].sum()), len(whole)),
+        "named": (int(part["is_named"].sum()), len(part)),
+    }
+    if all(some == every for some, every in counts.values()):
+        return Cell(str(len(part)), mark="ok")
+    said = (f"{what} {some} of {every}" for what, (some, every) in counts.items() if some < every)
+    return Cell(", ".join(said), mark="wrong")
+
+
+def sweep_section(made: Sweep) -> Section:
+    """Return the histogram and the rows of a sweep."""
+    section = Section("sweep", "Random networks")
+    section.text = [] if made.passed else [f"The worst network alone: {made.replay}"]
+    section.figures.append(sweep_figure(made.histogram))
+    frame = made.frame
+    section.tables.append(table(frame, "sweep-rows", "The rows of sweep.csv", list(frame.columns)))
+    return section
+
+
+def worked_section(title: str, source: str, frame: pd.DataFrame, names: Sequence[str]) -> Section:
+    """Return the printed numbers of a worked example, each with its verdict."""
+    section = Section("worked", title or str(frame["example"].iloc[0]), source=source)
+    shown = frame.assign(name=list(names))
+    columns = ["name", *(column for column in frame.columns if column != "example")]
+    section.tables.append(table(shown, "worked-rows", "The rows of worked.csv", columns))
+    return section
+
+
+# Tables.
+
+
+def table(
+    frame: pd.DataFrame, identity: str, caption: str, columns: Sequence[str], folded: bool = False
+) -> dict[str, Any]:
+    """Return a frame as the template shows it: each cell as text, and a number whole beside it."""
+    rows = [
+        {"data": {}, "cells": [_cell(name, value) for name, value in zip(columns, row, strict=True)]}
+        for row in frame[list(columns)].itertuples(index=False, name=None)
+    ]
+    names = [name.replace("_", " ") for name in columns]
+    return {"id": identity, "caption": caption, "columns": names, "rows": rows, "folded": folded}
+
+
+def _cell(name: str, value: Any) -> Cell:
+    if isinstance(value, Cell):
+        return value
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return Cell("")
+    if isinstance(value, (bool, np.bool_)):
+        return Cell("yes" if value else "no")
+    if isinstance(value, (int, np.integer)):
+        return Cell(f"{value}", f"{value}")
+    if isinstance(value, (float, np.floating)):
+        return Cell(repr(float(value)) if name in WHOLE else f"{value:.4g}", repr(float(value)))
+    return Cell(str(value), mark=str(value) if name in VERDICT_COLUMNS else "")

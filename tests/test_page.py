@@ -1,0 +1,266 @@
+"""The page: every figure on it is one of the CSV files, and nothing from outside is taken for markup."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from pages import WRONG, Page
+
+from comparisons import compare, page, to_html, work
+from comparisons.cli import main
+from comparisons.equations import equation_values, evaluate_equations
+from comparisons.mathml import NotationError, mathml
+from comparisons.page import mistake_section, render
+from comparisons.proof import cells, is_named, prove
+from handnet import Network
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("default")
+    assert main(["compare", "--html", "--out", str(folder)]) == 0
+    return folder, Page(folder / "index.html")
+
+
+def read(path):
+    return pd.read_csv(path, keep_default_na=False, dtype={"worst_element": str, "printed": str})
+
+
+def same(cell, value):
+    """Whether a cell says what a CSV file does, which writes nothing where there is nothing."""
+    if value == "" or cell == "":
+        return cell == value
+    return float(value) == cell if isinstance(cell, float) else str(value) == cell
+
+
+def assert_rows_of(rows, frame):
+    """Each row of the page is one row of the frame, in all its columns."""
+    assert rows
+    names = {column.replace("_", " "): column for column in frame.columns}
+    kept = frame.to_dict("records")
+    for row in rows:
+        assert any(all(same(cell, one[names[head]]) for head, cell in row.items()) for one in kept), row
+
+
+def test_the_default_page_is_one_small_file_beside_the_csv_files(default):
+    folder, _ = default
+    files = {"comparison.csv", "elements.csv", "training.csv", "equations.csv", "equation_values.csv"}
+    assert {path.name for path in folder.iterdir()} == {*files, "run.json", "index.html"}
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert len(text.encode()) < 1.5e6
+    assert not any(f'{attribute}="http' in text for attribute in ("src", "href", "srcset", "action"))
+    assert "url(http" not in text
+    assert "@import" not in text
+
+
+def test_the_answer_has_the_figures_of_the_comparison(default):
+    folder, shown = default
+    frame = read(folder / "comparison.csv")
+    elements = frame["elements"].sum()
+    undecided = (read(folder / "elements.csv")["verdict"] == "undecided").sum()
+    assert f"{elements - undecided:,} numbers agree" in shown.answer
+    assert (f", {undecided:,} undecided" in shown.answer) == (undecided > 0)
+    assert f"the worst at {frame['error_over_tolerance'].max():.2g} of its tolerance" in shown.answer
+    sharp = pd.to_numeric(frame[frame["verdict"] == "ok"]["resolution"]).max()
+    assert f"a tolerance is at most {sharp:.1e} of the largest value" in shown.answer
+
+
+def test_every_row_of_a_comparison_is_one_of_comparison_csv(default):
+    folder, shown = default
+    frame = read(folder / "comparison.csv")
+    tables = {name: rows for name, rows in shown.tables.items() if name.endswith("-rows") and "case" in name}
+    assert {shown.sections[name] for name in tables} == set(frame["case"])
+    for name, rows in tables.items():
+        part = frame[frame["case"] == shown.sections[name]]
+        assert_rows_of(rows, part)
+        assert {(row["quantity"], row["layer"]) for row in rows} == {
+            (quantity, layer if layer == "" else float(layer))
+            for quantity, layer in zip(part["quantity"], part["layer"], strict=True)
+        }
+
+
+def test_the_numbers_of_a_drawn_network_are_those_of_elements_csv(default):
+    folder, shown = default
+    frame = read(folder / "elements.csv")
+    tables = {name: rows for name, rows in shown.tables.items() if name.endswith("-elements")}
+    assert {"note", "step-by-step", "xor"} <= {shown.sections[name] for name in tables}
+    for name, rows in tables.items():
+        part = frame[(frame["case"] == shown.sections[name]) & (frame["step"] == 1)]
+        assert len(rows) == len(part)
+        assert_rows_of(rows, part)
+
+
+def test_the_equations_have_the_numbers_of_their_csv_files(default):
+    folder, shown = default
+    assert_rows_of(shown.tables["equations-rows"], read(folder / "equations.csv"))
+    values = read(folder / "equation_values.csv")
+    shown_values = [row for name, rows in shown.tables.items() if name.startswith("values") for row in rows]
+    assert len(shown_values) == len(values)
+    for row, value in zip(shown_values, values.to_dict("records"), strict=True):
+        assert same(row.get("as printed", row.get("by hand")), value["printed"])
+        assert same(row["autograd"], value["autograd"])
+        assert "corrected" not in row or same(row["corrected"], value["corrected"])
+
+
+def test_the_pictures_say_in_words_what_training_csv_has(default):
+    folder, shown = default
+    training = read(folder / "training.csv")
+    xor = training[training["case"] == "xor"]
+    costs, drift = pd.to_numeric(xor["cost_hand"]), pd.to_numeric(xor["drift"])
+    said = f"goes from {costs.iloc[0]:.4g} to {costs.iloc[-1]:.4g} by hand; their weights drift apart by up to"
+    assert any(said in text and f"{drift.max():.4g}" in text for text in shown.alternatives)
+    assert all(shown.alternatives)
+
+
+def test_a_mismatch_is_shown_with_its_diagnosis_and_the_wrong_edges(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(WRONG)
+    target = f"{tmp_path / 'mine.py'}:backprop"
+    assert main(["check", target, "--sizes", "3,4,2", "--html", "--out", str(tmp_path / "r")]) == 1
+    said = capsys.readouterr().out
+    shown = Page(tmp_path / "r" / "index.html")
+    assert "MISMATCH: no_output_slope" in shown.answer
+    (message,) = shown.messages
+    assert message.strip() in said
+    assert "[no_output_slope]" in message
+    assert 'class="edge wrong"' in (tmp_path / "r" / "index.html").read_text()
+    frame = read(tmp_path / "r" / "comparison.csv")
+    assert_rows_of(shown.tables["case-1-rows"], frame)
+
+
+def test_a_large_network_is_shown_in_blocks_with_heat_maps(tmp_path, rng):
+    net = Network.random([60, 50, 40, 10], rng=rng)
+    comparison = compare(net, rng.standard_normal((3, 60)), rng.random((3, 10)))
+    to_html(comparison, tmp_path)
+    shown = Page(tmp_path / "index.html")
+    frame = comparison.frame
+    maps = [text for text in shown.alternatives if text.startswith("error / tolerance of dC/dW")]
+    assert len(maps) == 3
+    for l, text in enumerate(maps, start=1):
+        row = frame[(frame["quantity"] == "gradient") & (frame["layer"] == l)].iloc[0]
+        assert f"{max(row['error_over_tolerance'], row['local_error_over_tolerance']):.4g}" in text
+    assert_rows_of(shown.tables["case-1-rows"], frame.astype({"layer": object}).fillna(""))
+    assert (tmp_path / "index.html").stat().st_size < 100_000
+
+
+def test_a_sweep_is_shown_as_a_histogram_of_all_its_numbers(tmp_path):
+    options = ["--networks", "2048", "--sizes", "2,2,2", "--jobs", "1", "--scale", "1", "--out", str(tmp_path)]
+    assert main(["sweep", "--html", *options]) == 0
+    shown = Page(tmp_path / "index.html")
+    frame, histogram = read(tmp_path / "sweep.csv"), read(tmp_path / "sweep_histogram.csv")
+    assert_rows_of(shown.tables["sweep-rows"], frame)
+    assert len(shown.tables["sweep-rows"]) == len(frame)
+    assert f"Histogram of error / tolerance of {histogram['numbers'].sum():,} numbers; 0 lie" in shown.alternatives[0]
+    assert f"{frame['networks'].sum():,} networks, {frame['numbers'].sum():,} numbers" in shown.answer
+
+
+def test_the_matrix_of_mistakes_counts_the_rows_of_mistakes_csv(tmp_path):
+    chosen = [cell for cell in cells() if cell.sizes in ((2, 5, 4, 3), (4, 4, 4, 4)) and len(cell.variant.mistakes) < 2]
+    frame = prove(chosen[::29])
+    # As if one had not been named, and another not been caught.
+    counted = frame[(frame["applicable"] == "yes") & (frame["mistake"] != "none")]
+    frame.loc[counted.index[0], "named"] = ""
+    frame.loc[counted.index[1], ["caught", "named", "first_wrong"]] = [False, "", ""]
+    (tmp_path / "index.html").write_text(render("Mistakes", "", False, [mistake_section(frame)]), encoding="utf-8")
+    shown = Page(tmp_path / "index.html")
+    counted = frame[(frame["applicable"] == "yes") & (frame["mistake"] != "none")]
+    for row in shown.tables["mistakes-matrix"]:
+        for sizes in frame["sizes"].unique():
+            part = counted[(counted["mistake"] == row["mistake"]) & (counted["sizes"] == sizes)]
+            if row["mistake"] == "none":
+                continue
+            good = part["caught"].astype(bool).all() and is_named(part).all()
+            assert row[sizes] == ("" if part.empty else str(len(part)) if good else row[sizes])
+            assert good or f"named {is_named(part).sum()} of {len(part)}" in row[sizes]
+    assert len(shown.tables["mistakes-missed"]) == 2
+
+
+def test_a_worked_example_is_shown_as_in_worked_csv(tmp_path):
+    assert main(["check", "one-neuron.toml", "--html", "--out", str(tmp_path)]) == 0
+    shown = Page(tmp_path / "index.html")
+    frame = read(tmp_path / "worked.csv").assign(name="")
+    rows = [{**row, "name": ""} for row in shown.tables["worked-rows"]]
+    assert_rows_of(rows, frame)
+    assert len(rows) == len(frame)
+
+
+def test_nothing_from_outside_is_taken_for_markup(tmp_path):
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    (tmp_path / "mine.py").write_text(f"def backprop(weights, inputs, targets):\n    raise ValueError({evil!r})\n")
+    assert main(["check", f"{tmp_path / 'mine.py'}:backprop", "--html", "--out", str(tmp_path / "r")]) == 1
+    text = (tmp_path / "r" / "index.html").read_text()
+    assert evil not in text
+    assert "&lt;script&gt;alert(1)" in text
+    example = f"""title = {json.dumps(evil)}
+source = "javascript:alert(3)"
+sizes = [1, 1]
+weights = [[[1.0, 1.0]]]
+inputs = [1.0]
+targets = [0.0]
+printed = [{{ value = "0.8808", quantity = "activation", layer = 1, index = 0, name = {json.dumps(evil)} }}]
+"""
+    (tmp_path / "evil.toml").write_text(example)
+    assert main(["check", str(tmp_path / "evil.toml"), "--html", "--out", str(tmp_path / "t")]) == 0
+    text = (tmp_path / "t" / "index.html").read_text()
+    assert evil not in text
+    assert 'href="javascript' not in text
+
+
+def test_without_the_extra_it_is_one_line_and_nothing_is_written(tmp_path, capsys, monkeypatch):
+    def missing(module, name):
+        raise work.MissingExtraError(f'{module} is not installed: pip install "handnet[{name}]"')
+
+    monkeypatch.setattr(page, "extra", missing)
+    assert main(["compare", "note", "--html", "--out", str(tmp_path / "r")]) == 2
+    assert capsys.readouterr().err.strip() == 'handnet compare: jinja2 is not installed: pip install "handnet[html]"'
+    assert not (tmp_path / "r").exists()
+
+
+# The notation.
+
+
+@pytest.mark.parametrize("form", ["quantity", "printed", "corrected"])
+def test_every_equation_of_the_note_can_be_set(form):
+    for text in filter(None, evaluate_equations(points=2)[form]):
+        tree = ElementTree.fromstring(mathml(text.partition(" after the step")[0]).replace("&#", "&#"))
+        assert tree.tag == "math"
+        assert "".join(tree.itertext())
+
+
+def test_what_is_set_keeps_indices_layers_fractions_and_transposes():
+    def shape(text):
+        return mathml(text).removeprefix("<math><mrow>").removesuffix("</mrow></math>")
+
+    upper = "<mrow><mo stretchy='false'>(</mo><mn>2</mn><mo stretchy='false'>)</mo></mrow>"
+    assert shape("w_01^(2)") == f"<msubsup><mi>w</mi><mn>01</mn>{upper}</msubsup>"
+    assert shape("1/2") == "<mfrac><mn>1</mn><mn>2</mn></mfrac>"
+    assert shape("c^T") == "<msup><mi>c</mi><mi>T</mi></msup>"
+    assert shape("[1, 2; 3, 4]").count("<mtr>") == 2
+    assert "<mfrac><mrow><mi>d</mi><mi>C</mi></mrow>" in shape("dC/dw_00^(2)")
+
+
+@pytest.mark.parametrize("text", ["a & b", "(a", "[1, 2", "<b>", "a )"])
+def test_what_is_not_in_the_notation_is_refused(text):
+    with pytest.raises(NotationError, match="'"):
+        mathml(text)
+
+
+def test_the_values_of_the_equations_are_those_of_the_network(rng):
+    net = Network.random([2, 2, 2], rng=rng)
+    x, t = rng.standard_normal((1, 2)), rng.random((1, 2))
+    frame = equation_values(net.weights, x, t)
+    hand = net.backprop(x, t)
+    first = frame[frame["equation"] == "(1)"]
+    assert np.allclose(first[["printed", "autograd"]], hand.activations[1][0, 0], rtol=1e-14)
+    agreeing = frame.dropna(subset=["printed"])
+    listed = evaluate_equations(points=5).set_index("equation")["as_printed"]
+    agreeing = agreeing[agreeing["equation"].map(listed) == "agrees"]
+    assert len(agreeing) > 60
+    assert np.allclose(agreeing["printed"], agreeing["autograd"], rtol=1e-12)
+    wrong = frame[frame["equation"].map(listed) == "differs"]
+    assert np.allclose(wrong["corrected"], wrong["autograd"], rtol=1e-12)
+    assert not np.allclose(wrong["printed"], wrong["autograd"], rtol=1e-3)
