@@ -216,9 +216,11 @@ class Rounding:
         if name == "sigmoid":
             # d log sigma' / dz lies within +-1, so sigma' grows by less than exp(2 e) over the interval.
             spread = np.fmin(z.error * e / (1 + e) ** 2 * np.exp(2 * z.error), 1.0)
-        else:
+        elif name == "tanh":
             # The same with +-2; sech^2 z = 4 exp(-2|z|) / (1 + exp(-2|z|))^2.
             spread = np.fmin(z.error * 4 * e**2 / (1 + e**2) ** 2 * np.exp(4 * z.error), 2.0)
+        else:
+            raise ValueError(f"activation {name!r} has no bound")
         # Not `underflow`: an exponential may vanish wholly in one evaluation and be subnormal in another.
         return spread + self.gamma(9) * (size + 2 * spread) + 8 * self.tiny
 
@@ -235,7 +237,9 @@ class Rounding:
         if name == "relu":
             kink = 0.0 if z is None else ((np.abs(z.value) <= 2 * z.error) & (z.error > 0)).astype(np.float64)
             return Ball.of((a.value > 0).astype(np.float64), kink)
-        return Ball.of(np.ones_like(a.value))
+        if name == "identity":
+            return Ball.of(np.ones_like(a.value))
+        raise ValueError(f"the slope of activation {name!r} has no bound")
 
     def output_error(self, output: Ball, targets: FloatArray) -> Ball:
         """c = (a - T) / N."""

@@ -11,6 +11,7 @@ from comparisons.complex_step import third_opinion
 from comparisons.measure import Problem, Truth
 from comparisons.mistakes import MISTAKES
 from handnet import Network
+from handnet.activations import ACTIVATIONS
 
 SIZES = (2, 5, 4, 3)
 
@@ -128,7 +129,7 @@ def test_a_right_network_has_no_diagnosis(rng):
 # The third opinion.
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("stack", [(), (2,)], ids=["alone", "stack"])
 def test_complex_step_differentiation_agrees_with_autograd_on_every_number(rng, activation, stack):
     net = Network.random(SIZES, rng=rng, activation=activation, stack=stack)

@@ -1,0 +1,134 @@
+"""The documents tell the truth: their Python runs, what they show comes out, and what they point to is there."""
+
+import ast
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import handnet
+import handnet.network
+from comparisons import complex_step, diagnosis, twin
+from comparisons.cli import main
+from comparisons.equations import evaluate_equations
+from comparisons.mistakes import MISTAKES
+from handnet.activations import ACTIVATIONS
+
+ROOT = Path(__file__).parent.parent
+README, THE_NOTE, CONTRIBUTING = ROOT / "README.md", ROOT / "docs" / "the-note.md", ROOT / "CONTRIBUTING.md"
+DOCUMENTS = [README, THE_NOTE, CONTRIBUTING, ROOT / "CHANGELOG.md"]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def without_numbers(text):
+    """The words alone: the last digits differ from processor to processor, and so the room they take."""
+    return [re.sub(r"[-\d.]+(?:e[-+]\d+)?|inf", "#", line).split() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("document", "what_counts", "shows"),
+    [(README, without_numbers, 2), (THE_NOTE, str.split, 11), (CONTRIBUTING, str.split, 0)],
+    ids=lambda value: value.name if isinstance(value, Path) else None,
+)
+def test_the_python_runs_and_prints_what_is_shown(tmp_path, monkeypatch, document, what_counts, shows):
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall(document.read_text())
+    names: dict = {}
+    shown = 0
+    for i, (language, code) in enumerate(blocks):
+        if language != "python":
+            continue
+        with redirect_stdout(StringIO()) as out:
+            exec(compile(code, f"{document.name} block {i}", "exec"), names)
+        if out.getvalue():
+            assert what_counts(out.getvalue()) == what_counts(blocks[i + 1][1])
+            shown += 1
+    assert shown >= shows
+    for name in [name for name in names if name.startswith("test_")]:
+        names[name]()
+
+
+def test_the_example_of_the_readme_is_checked_as_it_says(tmp_path, capsys):
+    (text,) = (code for language, code in BLOCK.findall(README.read_text()) if language == "toml")
+    path = tmp_path / "example.toml"
+    path.write_text(text)
+    assert main(["check", str(path), "--out", str(tmp_path / "reports")]) == 1
+    assert "3 printed numbers, 2 right, 1 wrong (1 explained)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["compare", "equations", "check", "mistakes", "sweep", "speed"])
+def test_every_command_is_in_the_readme(capsys, command):
+    text = README.read_text()
+    assert f"handnet {command}" in text or f"make {command}" in text
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert "--out DIR" in capsys.readouterr().out
+
+
+def test_the_note_has_every_equation_with_the_verdict_that_evaluation_gives():
+    rows = re.findall(r"^\| (`[^|]*) \| (\w+) \|", THE_NOTE.read_text(), re.MULTILINE)
+    told = [(name, verdict) for names, verdict in rows for name in re.findall(r"`([^`]+)`", names)]
+    frame = evaluate_equations(points=20)
+    assert sorted(told) == sorted(zip(frame["equation"], frame["as_printed"], strict=True))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_points_to_is_there(document):
+    text = BLOCK.sub("", document.read_text())
+    for name, target in re.findall(r"\[([^\]]+)\]\(([^)]+)\)", text):
+        if target.startswith("http"):
+            continue
+        file, _, heading = target.partition("#")
+        path = document.parent / file if file else document
+        assert path.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+        if path.suffix == ".py" and "/" not in name:
+            here = handnet.network
+            for part in name.strip("`").split("."):
+                here = getattr(here, part)
+    assert set(re.findall(r"\[`(\w+)`\](?!\()", text)) <= set(MISTAKES)
+
+
+def test_a_module_imports_only_from_those_above_it_in_contributing():
+    rows = re.findall(r"^\| (`\w+\.py`.*?) \|", CONTRIBUTING.read_text(), re.MULTILINE)
+    rooms = [room for row in rows for room in re.findall(r"`(\w+)\.py`", row)]
+    here = [path for house in ("handnet", "comparisons") for path in (ROOT / house).glob("[!_]*.py")]
+    assert sorted(rooms) == sorted(path.stem for path in here)
+    for path in here:
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            modules = [alias.name for alias in node.names] if module == "comparisons" else [module.partition(".")[2]]
+            if module.startswith(("handnet", "comparisons")):
+                assert all(rooms.index(m) < rooms.index(path.stem) for m in modules if m), (path.name, module)
+
+
+def test_every_activation_is_known_wherever_contributing_says():
+    for known in (twin.MODULES, twin.SLOPE_KERNELS, complex_step.ACTIVATIONS, diagnosis.SLOPES):
+        assert set(known) == set(ACTIVATIONS)
+
+
+def test_every_csv_file_is_in_the_readme_with_its_columns(tmp_path, capsys):
+    table = dict(re.findall(r"^\| (\w+\.csv) \| ([\w, ]+) \|$", README.read_text(), re.MULTILINE))
+    written = tmp_path / "reports"
+    run = ["--out", str(written)]
+    main(["compare", "note", *run])
+    main(["equations", "--html", *run])
+    main(["check", "one-neuron.toml", *run])
+    main(["sweep", "--networks", "1024", "--sizes", "2,2,2", "--jobs", "1", *run])
+    main(["sweep", "--planted", "--networks", "1024", "--sizes", "2,2,2", "--jobs", "1", *run])
+    capsys.readouterr()
+    files = list(written.glob("*.csv"))
+    assert len(files) >= 9
+    for path in files:
+        assert table[path.name].split(", ") == list(pd.read_csv(path, nrows=0).columns), path.name
+
+
+def test_the_readme_counts_the_known_mistakes():
+    (count,) = re.findall(r"each of (\d+) mistakes", README.read_text())
+    assert int(count) == len(MISTAKES)
