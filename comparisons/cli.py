@@ -333,9 +333,14 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
     chosen = {name: value for name, value in chosen.items() if value is not None}
     jobs = default_jobs() if options.jobs is None else options.jobs
     if options.planted:
+        for name in ("implementation", "chunk", "resume"):
+            if getattr(options, name):
+                raise ValueError(f"--planted and --{name}: expected one of them")
         frame = sweep_planted(planted_grid(**chosen), options.networks, jobs, options.cluster)
-        report.write_reports({"planted.csv": frame}, options.out, started)
-        text = _ending([report.planted_table(frame)], report.planted_line(frame), options)
+        line, sections = report.planted_line(frame), [page.planted_section(frame)] if options.html else []
+        shown = _page(options, "Known mistakes, planted in random networks", line, all_caught(frame), sections)
+        report.write_reports({"planted.csv": frame}, options.out, started, shown)
+        text = _ending([report.planted_table(frame)], line, options)
         return MATCH if all_caught(frame) else MISMATCH, text
     made = sweep(
         grid(**chosen),

@@ -526,6 +526,13 @@ def sweep_section(made: Sweep) -> Section:
     return section
 
 
+def planted_section(frame: pd.DataFrame) -> Section:
+    """Return the rows of a sweep of mistakes."""
+    section = Section("planted", "Every known mistake, swept over random networks")
+    section.tables.append(table(frame, "planted-rows", "The rows of planted.csv", list(frame.columns)))
+    return section
+
+
 def worked_section(title: str, source: str, frame: pd.DataFrame, names: Sequence[str]) -> Section:
     """Return the printed numbers of a worked example, each with its verdict."""
     section = Section("worked", title or str(frame["example"].iloc[0]), source=source)

@@ -172,7 +172,8 @@ def planted_table(frame: pd.DataFrame) -> str:
 def planted_line(frame: pd.DataFrame) -> str:
     """Return the result of the planted mistakes in one line."""
     visible, caught = int(frame["visible"].sum()), int(frame["caught"].sum())
-    return f"{caught:,} of {visible:,} visible mistakes caught ({caught / visible:.4%})"
+    share = f" ({caught / visible:.4%})" if visible else ""
+    return f"{caught:,} of {visible:,} visible mistakes caught{share}"
 
 
 def speed_table(frame: pd.DataFrame) -> str:

@@ -158,6 +158,16 @@ def test_a_sweep_is_shown_as_a_histogram_of_all_its_numbers(tmp_path):
     assert f"{frame['networks'].sum():,} networks, {frame['numbers'].sum():,} numbers" in shown.answer
 
 
+def test_planted_mistakes_are_shown_row_by_row(tmp_path):
+    options = ["--networks", "1024", "--sizes", "2,3,2", "--dtype", "float64", "--jobs", "1", "--out", str(tmp_path)]
+    assert main(["sweep", "--planted", "--html", *options]) == 0
+    shown = Page(tmp_path / "index.html")
+    frame = read(tmp_path / "planted.csv")
+    assert_rows_of(shown.tables["planted-rows"], frame)
+    assert len(shown.tables["planted-rows"]) == len(frame)
+    assert f"{frame['caught'].sum():,} of {frame['visible'].sum():,} visible" in shown.answer
+
+
 def test_the_matrix_of_mistakes_counts_the_rows_of_mistakes_csv(tmp_path):
     chosen = [cell for cell in cells() if cell.sizes in ((2, 5, 4, 3), (4, 4, 4, 4)) and len(cell.variant.mistakes) < 2]
     frame = prove(chosen[::29])

@@ -371,6 +371,7 @@ BAD = {
         ["--networks", "10", "--jobs", "1", "--implementation", "x"],
         "target is 'x': expected file.py:",
     ),
+    "planted": (["--networks", "10", "--planted", "--resume"], "--planted and --resume: expected one of them"),
 }
 
 
