@@ -147,24 +147,25 @@ def comparison_sections(results: Mapping[str, Comparison]) -> list[Section]:
 
 def _case(identity: str, title: str, comparison: Comparison, case: str) -> Section:
     measured = [m for m in comparison.measured if m.case == case]
-    first = [m for m in measured if m.step == min(m.step for m in measured)]
+    start = min(m.step for m in measured)
+    first = [m for m in measured if m.step == start]
     frame = comparison.frame
     worst = frame.loc[[comparison.measured.index(m) for m in _worst(measured)]]
     numbers = sum(m.hand.size for m in measured)
     text = [
         f"{'-'.join(map(str, measured[0].sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}:"
-        f" {numbers:,} numbers in {measured[-1].step - first[0].step + 1} steps."
+        f" {numbers:,} numbers in {measured[-1].step - start + 1} steps."
     ]
     if comparison.blind:
         text.append(f"These data cannot show: {', '.join(comparison.blind)}.")
     section = Section(identity, title or "comparison", "ok" if _passed(measured) else "wrong", text)
     caption = "The row of comparison.csv with the greatest error for each quantity and layer"
     section.tables.append(table(worst, f"{identity}-rows", caption, ("step", *FRAME_COLUMNS[6:])))
-    problem = comparison.problems.get((case, first[0].step))
+    problem = comparison.problems.get((case, start))
     if sum(m.hand.size for m in first) <= FEW_NUMBERS and not any(m.hand.ndim > 2 for m in first):
         rows = [row for m in first for row in m.element_rows(everything=True)]
         elements = pd.DataFrame(rows, columns=ELEMENT_COLUMNS)
-        caption = f"Every number of step {first[0].step}, as in elements.csv"
+        caption = f"Every number of step {start}, as in elements.csv"
         shown = table(elements, f"{identity}-elements", caption, ELEMENT_COLUMNS[2:], folded=True)
         for row, element in zip(shown["rows"], rows, strict=True):
             row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
@@ -378,7 +379,7 @@ def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
         axes.bar(places + i * width, counts[dtype], width, color=colour, align="edge", label=str(dtype))
     tolerance = edges.index("2^0")
     axes.axvline(tolerance, color=INK, linestyle="--", linewidth=1)
-    beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right"}
+    beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "top"}
     axes.annotate("tolerance", (tolerance, counts.max().max()), color=INK, **beside)
     axes.set_yscale("log")
     axes.set(xlabel="error / tolerance, from this power of 2 on", ylabel="numbers")
@@ -396,7 +397,9 @@ def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
 def _axes(count: int) -> tuple[Any, Sequence[Any]]:
     """A figure in the colours of the page; not by way of pyplot, which keeps all figures."""
     figures = extra("matplotlib.figure", "html")
-    figure = figures.Figure(figsize=(4.5 * count if count > 1 else 8, 2.8), layout="constrained")
+    figure = figures.Figure(figsize=(4.5 * count if count > 1 else 8, 2.8))
+    # Fixed margins: laying a figure out takes as long again as drawing it.
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.17, top=0.95, wspace=0.38)
     figure.patch.set_alpha(0)
     axes = figure.subplots(1, count, squeeze=False)[0]
     for one in axes:
