@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _bad_input(options, "interrupted")
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # The terminal may lack a letter of somebody's message.
+            sys.stdout.reconfigure(errors="backslashreplace")
         print(text, flush=True)
     except OSError:
         # The reader has gone, as `| head` does, or there is no room for the text.
@@ -161,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (compare, equations, check, mistakes, sweep):
         command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
     for command in (compare, equations, check, mistakes, sweep, speed):
+        command.set_defaults(command_parser=command)
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
@@ -216,8 +221,11 @@ def _names(text: str) -> str | tuple[str, ...]:
 def _compare(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     checked_device(options.device)
+    of_replay = ("sizes", "activation", "scale", "batch", "implementation", "layout", "reduction")
     if options.replay:
+        _refuse(options, ("cases", "steps", "learning_rate", "device"), "with --replay")
         return _compare_replayed(options, started)
+    _refuse(options, of_replay, "without --replay")
     results = {name: _run_case(name, options) for name in dict.fromkeys(options.cases or CASES)}
     tables = report.joined_tables(results, options.elements == "all")
     parts = [report.case_table(results), report.blind_lines(results)]
@@ -241,8 +249,6 @@ def _compare(options: argparse.Namespace) -> tuple[int, str]:
 
 
 def _compare_replayed(options: argparse.Namespace, started: float) -> tuple[int, str]:
-    if options.cases:
-        raise ValueError(f"{options.cases[0]} and --replay: expected one of them")
     seed, index = options.replay
     how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
     comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
@@ -284,6 +290,8 @@ def _equations(options: argparse.Namespace) -> tuple[int, str]:
 def _check(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     if options.target.endswith(".toml"):
+        of_function = ("layout", "sizes", "activation", "batch", "dtype", "reduction", "learning_rate", "seed")
+        _refuse(options, of_function, "with a worked example")
         example = read_example(options.target)
         frame = check_example(example)
         right = bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any())
@@ -311,6 +319,7 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
 def _mistakes(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     if options.list:
+        _refuse(options, ("jobs", "html"), "with --list")
         return MATCH, f"{report.catalogue_table()}\n\n{len(MISTAKES)} known mistakes"
     frame = prove(list(cells()), options.jobs)
     sections = [page.mistake_section(frame)] if options.html else []
@@ -333,9 +342,7 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
     chosen = {name: value for name, value in chosen.items() if value is not None}
     jobs = default_jobs() if options.jobs is None else options.jobs
     if options.planted:
-        for name in ("implementation", "chunk", "resume"):
-            if getattr(options, name):
-                raise ValueError(f"--planted and --{name}: expected one of them")
+        _refuse(options, ("implementation", "layout", "reduction", "chunk", "resume"), "with --planted")
         frame = sweep_planted(planted_grid(**chosen), options.networks, jobs, options.cluster)
         line, sections = report.planted_line(frame), [page.planted_section(frame)] if options.html else []
         shown = _page(options, "Known mistakes, planted in random networks", line, all_caught(frame), sections)
@@ -376,7 +383,18 @@ def _speed(options: argparse.Namespace) -> tuple[int, str]:
     return MATCH, _ending([report.speed_table(frame)], report.speed_line(frame), options)
 
 
+def _refuse(options: argparse.Namespace, names: Sequence[str], where: str) -> None:
+    """Raise ValueError where an option was given that would change nothing."""
+    for name in names:
+        value = getattr(options, name)
+        if value != options.command_parser.get_default(name) and value != []:
+            what = value[0] if name == "cases" else f"--{name.replace('_', '-')}"
+            raise ValueError(f"{what} is of no use {where}")
+
+
 def _subject(options: argparse.Namespace) -> Subject:
+    if not options.implementation:
+        _refuse(options, ("layout", "reduction"), "without --implementation")
     return Subject(options.implementation, options.layout, options.reduction)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from handnet.files import replacing
 
 
 class Journal:
@@ -25,7 +28,7 @@ class Journal:
     Raises
     ------
     ValueError
-        If the file is there and is not to be resumed, or is of another run.
+        If the file holds finished parts and is not to be resumed, is of another run, or is damaged.
     OSError
         If it cannot be read or written.
     """
@@ -41,20 +44,32 @@ class Journal:
 
     def _read(self, run: dict[str, Any], resume: bool) -> None:
         # The last line may have been cut off.
-        whole = self.path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
-        if not whole:
-            self.path.write_text("", encoding="utf-8")
-            self._append(run)
+        whole = self.path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
+        if len(whole) < 2:
+            self._rewrite([json.dumps(run)])
             return
         if not resume:
             raise ValueError(f"{self.path} holds {len(whole) - 1} finished parts: go on with --resume, or delete it")
-        other = json.loads(whole[0])
+        other, *parts = (self._parsed(line, number) for number, line in enumerate(whole, start=1))
         for key, value in run.items():
             if other.get(key) != value:
                 there, here = _short(other.get(key)), _short(value)
                 raise ValueError(f"{self.path} is of another run: {key} is {there} there, {here} here")
-        self.done = {part["part"]: part["result"] for part in map(json.loads, whole[1:])}
-        self.path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+        self.done = {part["part"]: part["result"] for part in parts}
+        self._rewrite(whole)
+
+    def _parsed(self, line: str, number: int) -> dict[str, Any]:
+        try:
+            parsed = json.loads(line)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict) or (number > 1 and parsed.keys() != {"part", "result"}):
+            raise ValueError(f"{self.path} is damaged: line {number} is none of a journal's; delete the file")
+        return parsed
+
+    def _rewrite(self, lines: Sequence[str]) -> None:
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def add(self, part: int, result: Any) -> None:
         """Write down that a part is done; it is on disk when this returns."""

@@ -89,10 +89,12 @@ def render(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("comparisons"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("page.html")
-    return str(
-        page.render(title=title, answer=answer, passed=passed, sections=sections, messages=messages, footer=footer)
+    template = environment.get_template("page.html")
+    text = template.render(
+        title=title, answer=answer, passed=passed, sections=sections, messages=messages, footer=footer
     )
+    # Somebody's message may hold what is no letter at all.
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # Comparisons.

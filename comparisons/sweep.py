@@ -6,9 +6,11 @@ to the last bit, in whatever chunk, process or machine it is compared, and when 
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -26,9 +28,10 @@ from comparisons.diagnosis import diagnose
 from comparisons.implementation import Implementation, load
 from comparisons.journal import Journal
 from comparisons.measure import Pair, Problem, Truth, measure
+from comparisons.reading import ImplementationError
 from comparisons.twin import Key, Quantities
 from comparisons.work import keep_memory, progress, results
-from handnet import Network
+from handnet import Network, __version__
 from handnet.activations import FloatArray
 
 BLOCK = 1024
@@ -108,7 +111,8 @@ class Setting:
     def problem(self, blocks: Iterable[int]) -> Problem:
         """Return the networks of these blocks, with their samples, as one stack."""
         drawn = zip(*(self._block(block) for block in blocks), strict=True)
-        *weights, inputs, targets = (np.concatenate(parts).astype(self.dtype, copy=False) for parts in drawn)
+        with np.errstate(over="ignore"):
+            *weights, inputs, targets = (np.concatenate(parts).astype(self.dtype, copy=False) for parts in drawn)
         return Problem(tuple(weights), self.activation, inputs, targets)
 
     def _block(self, block: int) -> list[FloatArray]:
@@ -190,24 +194,45 @@ class Subject:
     layout: str = "note"
     reduction: str = "mean"
 
-    def answer(self, problem: Problem) -> Quantities:
-        """Return what the subject computes of a stack of networks.
+    def answer(self, setting: Setting, block: int, problem: Problem) -> Quantities:
+        """Return what the subject computes of the networks of a block, which are all that it is given at once.
 
         Raises
         ------
         ImplementationError
-            If it raises, or its answer cannot be read.
+            If it raises, its answer cannot be read, or it gives other quantities of some networks than of others.
         """
         if not self.target:
             return hand_quantities(Network(problem.weights, problem.activation), problem)[0]
         implementation = _implementation(self)
         if implementation.takes_stacks(problem):
-            return implementation.ask(problem, problem.learning_rate).right_way_up()
-        alone = [
-            implementation.ask(problem.of_network((i,)), problem.learning_rate).right_way_up()
-            for i in range(len(problem.weights[0]))
-        ]
+            with suppress(ImplementationError):  # which of them it is that it fails with is found out below
+                return implementation.ask(problem, problem.learning_rate).right_way_up()
+        alone: list[Quantities] = []
+        for i in range(len(problem.weights[0])):
+            try:
+                given = implementation.ask(problem.of_network((i,)), problem.learning_rate).right_way_up()
+                if alone and given.keys() != alone[0].keys():
+                    raise ImplementationError("it gives other quantities than of the networks before")
+            except ImplementationError as failure:
+                replay = f"{setting.replay(block * BLOCK + i)}{self.options}"
+                raise ImplementationError(f"{failure}; replay: {replay}") from None
+            alone.append(given)
         return {key: np.stack([given[key] for given in alone]) for key in alone[0]}
+
+    @property
+    def options(self) -> str:
+        """What is added to a command to have this subject."""
+        if not self.target:
+            return ""
+        others = (f" --{name} {value}" for name, value in (("layout", self.layout), ("reduction", self.reduction)))
+        return f" --implementation {shlex.quote(self.target)}{''.join(others)}"
+
+    @property
+    def source(self) -> str:
+        """A digest of the file that the function is in: another one is another subject."""
+        file = self.target.rpartition(":")[0]
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
 
 
 @cache
@@ -235,14 +260,15 @@ class Chunk:
         """Compare its networks with autograd."""
         started = time.perf_counter()
         keep_memory()
-        at_once = self.setting.blocks(NUMBERS_AT_ONCE)
+        # Somebody's function gets one block at a time, as it does when one of its networks is replayed.
+        at_once = 1 if self.subject.target else self.setting.blocks(NUMBERS_AT_ONCE)
         blocks = range(self.first, self.first + -(-self.networks // BLOCK))
         figures = Figures()
         with one_thread():
             for start in range(0, len(blocks), at_once):
                 some = blocks[start : start + at_once]
                 left = min(self.networks - start * BLOCK, len(some) * BLOCK)
-                figures += compared(self.setting.problem(some), self.subject, some[0] * BLOCK, left)
+                figures += compared(self.setting, some, self.subject, left)
         return replace(figures, seconds=time.perf_counter() - started)
 
 
@@ -257,18 +283,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def compared(problem: Problem, subject: Subject, first: int, count: int) -> Figures:
-    """Compare a stack of networks with autograd.
+def compared(setting: Setting, blocks: Sequence[int], subject: Subject, count: int) -> Figures:
+    """Compare the networks of some blocks with autograd, as one stack.
 
     Parameters
     ----------
-    problem : a stack of whole blocks
+    setting, blocks : which networks
     subject : whose numbers
-    first : index of the first network in the sweep
-    count : how many of the stack count
+    count : how many of the networks count
     """
+    first, problem = blocks[0] * BLOCK, setting.problem(blocks)
     truth = Truth(problem)
-    given = subject.answer(problem)
+    given = subject.answer(setting, blocks[0], problem)
     figures = Figures()
     failed = np.zeros(count, bool)
     for key, pair in truth.pairs.items():
@@ -319,9 +345,10 @@ def _undecided(key: Key, right: FloatArray, tolerance: FloatArray, ratio: FloatA
 
 @dataclass(frozen=True)
 class Sweep:
-    """The figures of each setting; and the journal, to be closed once these are written."""
+    """The figures of each setting, of whose numbers; and the journal, to be closed once these are written."""
 
     figures: dict[Setting, Figures]
+    subject: Subject = Subject()
     journal: Journal | None = None
 
     @property
@@ -342,7 +369,7 @@ class Sweep:
     @property
     def replay(self) -> str:
         """The command that compares the worst network alone."""
-        return self.worst.replay(self.figures[self.worst].worst_index)
+        return self.worst.replay(self.figures[self.worst].worst_index) + self.subject.options
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -387,20 +414,21 @@ def grid(
     batch: int = 1,
     seed: int = 0,
 ) -> list[Setting]:
-    """Return every combination of these as a setting.
+    """Return every combination of these as a setting, each once.
 
     Raises
     ------
     ValueError
         If one of them makes no sense.
     """
-    return [
+    made = (
         Setting.of(m, activation, dtype=dtype, scale=scale, batch=batch, seed=seed)
         for m in sizes
         for activation in activations
         for dtype in dtypes
         for scale in scales
-    ]
+    )
+    return list(dict.fromkeys(made))
 
 
 def chunks(settings: Sequence[Setting], networks: int, subject: Subject, numbers: int) -> list[Chunk]:
@@ -461,11 +489,12 @@ def sweep(
         "networks": networks,
         "settings": [list(map(str, setting.row().values())) for setting in settings],
         "subject": astuple(subject),
+        "source": subject.source,
         "chunk": numbers,
-        "versions": [np.__version__, torch.__version__],
+        "versions": [__version__, np.__version__, torch.__version__],
     }
     written = Journal(journal, run, resume) if journal else None
-    done = {i: _figures_of(part) for i, part in written.done.items()} if written else {}
+    done = {i: _figures_of(part, i, asked, written.path) for i, part in written.done.items()} if written else {}
     left = [i for i in range(len(asked)) if i not in done]
     counted = results(Chunk.compare, [asked[i] for i in left], jobs, cluster)
     for i, part in progress(counted, [asked[i].networks for i in left], "networks"):
@@ -475,11 +504,19 @@ def sweep(
     figures = {one.setting: Figures() for one in asked}
     for i, one in enumerate(asked):
         figures[one.setting] += done[i]
-    return Sweep(figures, written)
+    return Sweep(figures, subject, written)
 
 
-def _figures_of(part: dict[str, Any]) -> Figures:
-    return Figures(**{**part, "histogram": tuple(part["histogram"])})
+def _figures_of(part: dict[str, Any], i: int, asked: Sequence[Chunk], path: Path) -> Figures:
+    """The figures of a chunk that the journal says is done."""
+    try:
+        figures = Figures(**{**part, "histogram": tuple(part["histogram"])})
+        whole = figures.networks == asked[i].networks and sum(figures.histogram) == figures.numbers
+    except (TypeError, KeyError, IndexError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path} is damaged: its part {i} is no finished part of this sweep; delete the file")
+    return figures
 
 
 def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comparison:
@@ -494,8 +531,9 @@ def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comp
     ImplementationError
         If the implementation raises, or its answer cannot be read.
     """
-    truth = Truth(setting.problem([index // BLOCK]))
-    given = subject.answer(truth.problem)
+    block = index // BLOCK
+    truth = Truth(setting.problem([block]))
+    given = subject.answer(setting, block, truth.problem)
     network = (index % BLOCK,)
     measured = tuple(m.of_network(network) for m in measure(truth, given, case=f"{setting.seed}:{index}"))
     trial = Trial((truth,), (given,), f"{setting.seed}:{index}").of_network(network)
@@ -504,6 +542,6 @@ def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comp
         sizes=setting.sizes,
         activation=setting.activation,
         dtype=setting.dtype,
-        replay=setting.replay(index),
+        replay=setting.replay(index) + subject.options,
         diagnosis=diagnose([trial], measured),
     )

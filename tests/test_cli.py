@@ -1,4 +1,6 @@
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -11,6 +13,8 @@ from comparisons.cases import CASES, Case, always, case, load_digits
 from comparisons.cli import main
 from comparisons.comparison import ELEMENT_COLUMNS, FRAME_COLUMNS
 from handnet import Network
+
+HTML = ["--html"] if all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))) else []
 
 
 def lines(capsys):
@@ -80,6 +84,31 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path, capsys, arguments, message):
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+USELESS = {
+    "implementation": (["compare", "note", "--implementation", "x.py:f"], "--implementation is of no use without --re"),
+    "steps": (["compare", "--replay", "0:1", "--steps", "9"], "--steps is of no use with --replay"),
+    "dtype": (["check", "one-neuron.toml", "--dtype", "float32"], "--dtype is of no use with a worked example"),
+    "layout": (["sweep", "--layout", "columns"], "--layout is of no use without --implementation"),
+    "html": (["mistakes", "--list", "--html"], "--html is of no use with --list"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), USELESS.values(), ids=USELESS)
+def test_an_option_that_would_change_nothing_is_refused(tmp_path, capsys, arguments, message):
+    assert main([*arguments, "--out", str(tmp_path / "reports")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(("encoding", "letter"), [("ascii", "\u00e9"), ("utf-8", "\ud800")])
+def test_a_letter_that_the_terminal_lacks_changes_no_status(tmp_path, encoding, letter):
+    (tmp_path / "mine.py").write_text(f"def f(weights, inputs, targets):\n    raise ValueError({letter!a})\n")
+    run = [sys.executable, "-m", "comparisons", "check", f"{tmp_path}/mine.py:f", "--out", str(tmp_path)]
+    done = subprocess.run([*run, *HTML], capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert ascii(letter)[1:-1].encode() in done.stdout
 
 
 def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, capsys):

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import termios
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,6 +71,15 @@ def sometimes(weights, inputs, targets):
 
 def raises(weights, inputs, targets):
     raise RuntimeError("no idea")
+
+def seldom_with_the_cost(weights, inputs, targets):
+    gradients = one_at_a_time(weights, inputs, targets)
+    return {"gradients": gradients, "cost": 7.0} if inputs[0, 0] > 3 else gradients
+
+def with_the_whole_stack_in_view(weights, inputs, targets):
+    net = Network(weights)
+    factor = 1 + 1e-6 * (weights[0] > 4).any()
+    return [factor * g for g in net.backprop(inputs, targets).gradients]
 """
 
 
@@ -115,7 +126,7 @@ def test_a_sweep_counts_what_the_comparison_of_the_stack_says():
     setting = replace(SETTINGS[1], scale=40.0)
     figures = sweep([setting], 2 * BLOCK).figures[setting]
     problem = setting.problem([0, 1])
-    measured = measure(Truth(problem), Subject().answer(problem))
+    measured = measure(Truth(problem), Subject().answer(setting, 0, problem))
     assert figures.numbers == sum(m.hand.size for m in measured)
     assert figures.worst == max(m.ratio.max() for m in measured)
     alone = [replace(m, local_torch=None, local_tolerance=None) for m in measured]
@@ -173,10 +184,68 @@ def test_an_implementation_wrong_in_a_few_networks_is_found_and_replayed(own, tm
     assert 0 < failures < 20
     assert f"{failures} failures" in text
     (line,) = re.findall(r"replay: handnet (compare --replay 0:\d+ .*)", text)
-    assert main([*line.split(), *implementation, "--out", str(out)]) == 1
+    assert main([*shlex.split(line), "--out", str(out)]) == 1
     assert "the cost lacks its factor 1/2 [no_half]" in capsys.readouterr().out
     assert set(pd.read_csv(out / "comparison.csv")["verdict"]) == {"wrong"}
-    assert main([*line.split(), "--out", str(out)]) == 0  # handnet's own network is right
+    own_network = line[: line.index(" --implementation")]
+    assert main([*own_network.split(), "--out", str(out)]) == 0  # handnet's own network is right
+
+
+def test_what_is_given_of_some_networks_only_is_no_match(own, tmp_path, capsys):
+    how = ["--networks", "3000", "--sizes", "2,2,2", "--activation", "sigmoid", "--dtype", "float64", "--scale", "1"]
+    target = ["--implementation", f"{own}:seldom_with_the_cost", "--jobs", "1", "--out", str(tmp_path)]
+    assert main(["sweep", *how, *target]) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"it gives other quantities than of the networks before; replay: handnet compare .*0:\d+", error)
+    assert error.count("\n") == 1
+
+
+def test_what_an_implementation_makes_of_a_stack_is_the_same_in_any_chunk_and_replayed(own):
+    subject, setting = Subject(f"{own}:with_the_whole_stack_in_view"), SETTINGS[0]
+    made = sweep([setting], 8 * BLOCK, subject=subject)
+    assert 0 < made.total.failures < 8 * BLOCK
+    assert made.total.failures % BLOCK == 0
+    assert timeless(sweep([setting], 8 * BLOCK, subject=subject, chunk=1)) == timeless(made)
+    assert not replayed(setting, made.figures[setting].worst_index, subject).passed
+
+
+def test_a_sweep_goes_on_with_the_same_function_only(own, tmp_path):
+    subject, journal = Subject(f"{own}:columns", "columns"), tmp_path / "journal.jsonl"
+    sweep([SETTINGS[0]], 10, subject=subject, journal=journal)
+    Path(own).write_text(WRONG + "\n")
+    with pytest.raises(ValueError, match="is of another run: source is"):
+        sweep([SETTINGS[0]], 10, subject=subject, journal=journal, resume=True)
+
+
+def test_a_sweep_that_finished_no_part_is_no_obstacle(own, tmp_path, capsys):
+    out = ["--networks", "100", "--sizes", "2,2,2", "--jobs", "1", "--out", str(tmp_path)]
+    assert main(["sweep", "--implementation", f"{own}:raises", *out]) == 1
+    assert main(["sweep", *out]) == 0
+    capsys.readouterr()
+
+
+DAMAGE = {
+    "no JSON": (3, "\x00\x00"),
+    "no part": (2, "{}"),
+    "no run": (1, "[1]"),
+    "other fields": (2, '{"part": 0, "result": {}}'),
+    "no such part": (2, '{"part": 99, "result": {"histogram": []}}'),
+}
+
+
+@pytest.mark.parametrize(("number", "line"), [*DAMAGE.values(), (2, "fewer")], ids=[*DAMAGE, "fewer networks"])
+def test_a_damaged_journal_is_named_and_not_believed(tmp_path, number, line):
+    journal = tmp_path / "journal.jsonl"
+    sweep([SETTINGS[0]], 4 * BLOCK, chunk=1, journal=journal)
+    lines = journal.read_text().splitlines()
+    lines[number - 1] = lines[1].replace('"networks": 1024', '"networks": 5') if line == "fewer" else line
+    journal.write_text("".join(f"{one}\n" for one in lines))
+    with pytest.raises(ValueError, match=r"journal\.jsonl is damaged: .*; delete the file"):
+        sweep([SETTINGS[0]], 4 * BLOCK, chunk=1, journal=journal, resume=True)
+
+
+def test_a_setting_that_is_given_twice_is_swept_once():
+    assert len(grid([(2, 2), (2, 2)], ["tanh", ("tanh",)], ["float64"], [1.0, 1])) == 1
 
 
 def test_an_implementation_that_raises_ends_the_sweep_in_one_line(own, tmp_path, capsys):
@@ -371,7 +440,7 @@ BAD = {
         ["--networks", "10", "--jobs", "1", "--implementation", "x"],
         "target is 'x': expected file.py:",
     ),
-    "planted": (["--networks", "10", "--planted", "--resume"], "--planted and --resume: expected one of them"),
+    "planted": (["--networks", "10", "--planted", "--resume"], "--resume is of no use with --planted"),
 }
 
 
@@ -393,4 +462,4 @@ def test_a_malformed_replay_is_one_line(capsys, arguments):
 
 def test_a_case_cannot_be_replayed(tmp_path, capsys):
     assert main(["compare", "note", "--replay", "0:1", "--out", str(tmp_path)]) == 2
-    assert "note and --replay: expected one of them" in capsys.readouterr().err
+    assert "note is of no use with --replay" in capsys.readouterr().err
