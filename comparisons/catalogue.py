@@ -19,6 +19,8 @@ from handnet.activations import FloatArray
 
 # A mistake's numbers round as the right ones do, but for a step or two more.
 MARGIN = 16
+# How well a number agrees with itself computed in another order, of its quantity's size, where that is all one knows.
+ROUNDED = 8
 # How many times nearer than to autograd the implementation must be to a mistake that is to explain it.
 NEARER = 100
 # What changes a number by more than this many times its tolerance shows.
@@ -73,6 +75,10 @@ class Trial:
             misshapen=self.misshapen | later.misshapen,
             turned=self.turned | later.turned,
         )
+
+    def without(self, key: Key) -> Trial:
+        """Return the trial as if this quantity had not been given."""
+        return replace(self, given=tuple({k: value for k, value in step.items() if k != key} for step in self.given))
 
     def of_last_step(self) -> Trial:
         """Return the last step alone."""
@@ -148,10 +154,12 @@ def _resemblance(given: FloatArray, made: FloatArray, pair: Pair) -> tuple[Any, 
     right, tolerance = pair
     axes = tuple(range(-given.ndim, 0))
     with np.errstate(all="ignore"):
-        # The tolerance of the right numbers, carried over to the scale of the mistaken ones.
+        # The tolerance of the right numbers, carried over to the scale of the mistaken ones; the right may all be 0.
+        least = ROUNDED * float(np.finfo(made.dtype).eps)
         relative = tolerance.max(initial=0.0) / np.abs(right).max(initial=0.0)
+        relative = max(relative, least) if np.isfinite(relative) else least
         scale = np.abs(made).max(axis=axes, keepdims=True).astype(np.float64)
-        allowed = MARGIN * np.fmax(tolerance, relative * scale if np.isfinite(relative) else 0.0)
+        allowed = MARGIN * np.fmax(tolerance, relative * scale)
         to_mistake, to_right = distance(given, made.astype(np.float64)), distance(given, right)
         fit = (to_mistake <= allowed).all(axis=axes)
         near = ((to_right > tolerance) & (to_right >= NEARER * to_mistake)).any(axis=axes)

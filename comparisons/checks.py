@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -210,6 +210,14 @@ def check(
             # Deltas that are wrong either way: perhaps the 1/N was in them after all.
             other = _put(implementation, [made(shape) for shape in asked], made, trusting=False)
             put = other if other.diagnosis and other.diagnosis.mistakes else put
+        if put.diagnosis and not put.diagnosis.mistakes and dtype == np.float64 and _is_float32(put.trials):
+            # What is wrong besides shows where float32 is no mistake.
+            narrow = partial(made, dtype=np.dtype(np.float32))
+            besides = _put(implementation, [narrow(shape) for shape in asked], narrow).diagnosis
+            if besides and besides.mistakes:
+                names = ("single_precision", *besides.mistakes)
+                told = f"It computes in float32 [single_precision]. Judged as float32: {besides}"
+                put = replace(put, diagnosis=replace(besides, mistakes=names, message=told))
     remarks = put.remarks
     if not put.trials:
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
@@ -273,6 +281,11 @@ def _put(
     measured = [m for session in sessions for m in session.measured]
     single = next((session.single for session in sessions if session.single), None)
     return _Put(sessions, diagnose(trials, measured, single))
+
+
+def _is_float32(trials: Sequence[Trial]) -> bool:
+    answers = [given for trial in trials for _, _, given, _ in trial.answers()]
+    return bool(answers) and all((given.astype(np.float32) == given).all() for given in answers)
 
 
 def assert_matches_autograd(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -33,6 +35,8 @@ from comparisons.worked import check_example
 
 DTYPES = ("float64", "float32")
 MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
+# The options of check that are of a function.
+OF_FUNCTION = ("layout", "sizes", "activation", "batch", "dtype", "reduction", "learning_rate", "seed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -290,8 +294,7 @@ def _equations(options: argparse.Namespace) -> tuple[int, str]:
 def _check(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     if options.target.endswith(".toml"):
-        of_function = ("layout", "sizes", "activation", "batch", "dtype", "reduction", "learning_rate", "seed")
-        _refuse(options, of_function, "with a worked example")
+        _refuse(options, OF_FUNCTION, "with a worked example")
         example = read_example(options.target)
         frame = check_example(example)
         right = bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any())
@@ -311,9 +314,21 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
         learning_rate=options.learning_rate,
         seed=options.seed,
     )
+    comparison = replace(comparison, replay=_again(options))
     shown = page.comparison_page(comparison, f"{options.target} beside autograd") if options.html else None
     report.write_reports(comparison.tables(), options.out, started, shown)
     return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
+
+
+def _again(options: argparse.Namespace) -> str:
+    """The command that checks the function again."""
+    said = ["handnet", "check", options.target]
+    for name in OF_FUNCTION:
+        value = getattr(options, name)
+        if value != options.command_parser.get_default(name):
+            parts = value if isinstance(value, tuple) else (value,)
+            said += [f"--{name.replace('_', '-')}", ",".join(map(str, parts))]
+    return shlex.join(said)
 
 
 def _mistakes(options: argparse.Namespace) -> tuple[int, str]:

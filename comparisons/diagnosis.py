@@ -16,6 +16,7 @@ from comparisons.mistakes import MISTAKES, Variant
 from comparisons.twin import Key
 from handnet.activations import FloatArray
 
+COST = ("cost", None)
 AUTOGRAD, EQUATION = "autograd", "torch, on the same upstream values,"
 
 
@@ -110,7 +111,14 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     read_off = _read_off(single) if single else None
     if found:
         return _explained(found, seen, read_off, trials)
-    return _unexplained(read_off, [_of_measured(m, trials) for m in numbers if m.key == seen.key], trials)
+    alike = [_of_measured(m, trials) for m in numbers if m.key == seen.key]
+    said = _unexplained(read_off, alike, trials)
+    if seen.key == COST:
+        # Nothing else is computed from the cost, so it is no reason for what else is wrong.
+        rest = diagnose([trial.without(COST) for trial in trials], [m for m in measured if m.key != COST])
+        if rest:
+            return replace(rest, first_wrong=COST, message=f"{said}\nBesides: {rest}")
+    return said
 
 
 def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
@@ -121,7 +129,10 @@ def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, tr
         key, how = made, ", to judge by what was given"
         if read_off and read_off.key == made:
             how, shown = ", read off the gradients of a single sample", read_off
-    said = [_headline(key, trials[0], how), _explanation(found, key, seen, trials), _should_be(made, trials[0])]
+    should_be = _should_be(made, trials[0])
+    if found[0].mistakes == ("single_precision",):
+        should_be = "Should be float64 throughout, or checked with dtype float32."
+    said = [_headline(key, trials[0], how), _explanation(found, key, seen, trials), should_be]
     message = " ".join(said) + "\n" + _evidence(shown)
     return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message)
 
@@ -130,7 +141,7 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     shown, how, patterns = seen[0], "", seen
     if read_off and read_off.key[0] == "delta":
         shown, how, patterns = read_off, ", read off the gradients of a single sample", [read_off]
-    pattern = next(filter(None, (_pattern(one, trials) for one in patterns)), "")
+    pattern = next(filter(None, (_pattern(one, patterns, trials) for one in patterns)), "")
     why = f"No known mistake explains it{'; ' + pattern if pattern else ''}."
     said = [_headline(shown.key, trials[0], how), why, _should_be(shown.key, trials[0])]
     return Diagnosis(shown.key, (), (), " ".join(said) + "\n" + _evidence(shown))
@@ -323,50 +334,73 @@ def _evidence(wrong: Wrong) -> str:
         nearer = "autograd" if not abs(opinion - torch) > abs(opinion - hand) else "the implementation"
         side = f"; complex-step differentiation agrees with {nearer}"
     return (
-        f"Worst of {int((wrong.ratio > 1).sum())} wrong numbers among {wrong.hand.size}{step}: {name} is {hand!r},"
+        f"{int((wrong.ratio > 1).sum())} of {wrong.hand.size} numbers are wrong{step}; the worst: {name} is {hand!r},"
         f" {wrong.judge} says {torch!r} (tolerance {tolerance:.2g}){side}."
     )
 
 
-def _pattern(wrong: Wrong, trials: Sequence[Trial]) -> str:
-    """What the numbers have in common with autograd's, where no known mistake explains them."""
-    hand, torch = wrong.hand, wrong.torch
+def _pattern(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) -> str:
+    """What the numbers have in common with autograd's, where no known mistake explains them.
+
+    Parameters
+    ----------
+    alike : the same quantity wherever it is wrong, in other steps and networks too
+    """
+    hand, torch = _compared(wrong)
     if not np.isfinite(hand).all():
         return "it is not finite"
-    it = "it"
-    if wrong.key[0] == "weight":
-        # What the step adds, rather than what it adds it to.
-        old = wrong.problem.weights[(wrong.key[1] or 1) - 1]
-        it, hand, torch = "its step", hand - old, torch - old
-    factor = _factor(it, hand, torch, wrong.problem)
+    it = "its step" if wrong.key[0] == "weight" else "it"
+    factor = _factor(it, wrong, alike)
     return factor or _off_by(it, hand, torch) or _part(it, wrong) or _order(wrong, trials)
 
 
-def _factor(it: str, hand: FloatArray, torch: FloatArray, problem: Problem) -> str:
-    with np.errstate(all="ignore"):
-        excess = hand / torch - 1
-    if _same(excess, excess.ravel()[:1]):
-        factor = 1 + float(excess.flat[0])
-        name = _factor_name(factor, problem)
+def _compared(wrong: Wrong) -> tuple[FloatArray, FloatArray]:
+    """Both sides; of a weight what the step adds, rather than what it adds it to."""
+    old = wrong.problem.weights[(wrong.key[1] or 1) - 1] if wrong.key[0] == "weight" else 0.0
+    return wrong.hand - old, wrong.torch - old
+
+
+def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
+    hand, excess = wrong.hand, _excess(wrong)
+    factor = _constant(wrong)
+    if factor is not None:
+        names = [_factor_names(_constant(one), one.problem) for one in alike]
+        name = next((name for name in names[0] if all(name in others for others in names)), "")
         if name or hand.size > 1:
-            return f"{it} is {factor:.10g} times autograd's" + (f", which is {name}" if name else "")
+            number = "" if name.lstrip("-").isdecimal() else f", which is {name}" if name else ""
+            return f"{it} is {factor:.10g} times autograd's{number}"
     for axis, what in ((-1, "row"), (-2, "column")):
         if hand.ndim >= 2 and hand.shape[axis] > 1 and _same(excess, np.take(excess, [0], axis=axis)):
             return f"each {what} of {it} is a constant times autograd's"
     return ""
 
 
-def _factor_name(factor: float, problem: Problem) -> str:
-    """The factor in terms of N, m_L and m_0, as simple as can be."""
+def _excess(wrong: Wrong) -> FloatArray:
+    hand, torch = _compared(wrong)
+    with np.errstate(all="ignore"):
+        return hand / torch - 1
+
+
+def _constant(wrong: Wrong) -> float | None:
+    """The factor that all its numbers have in common."""
+    excess = _excess(wrong)
+    return 1 + float(excess.flat[0]) if _same(excess, excess.ravel()[:1]) else None
+
+
+def _factor_names(factor: float | None, problem: Problem) -> list[str]:
+    """The factor in terms of 2, N, m_L and m_0, the simplest first; on other sizes others of these fail."""
+    if factor is None:
+        return []
     sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
-    powers = sorted(product((0, 1, -1), repeat=len(sizes)), key=lambda tried: sum(map(abs, tried)))
-    for tried in powers[1:]:
+    powers = product((1, -1, 0), repeat=len(sizes))
+    names = []
+    for tried in sorted(powers, key=lambda tried: sum(map(abs, tried))):
         value = float(np.prod([size**power for size, power in zip(map(float, sizes.values()), tried, strict=True)]))
-        if np.isclose(abs(factor), value, rtol=1e-9, atol=0.0) and value != 1:
+        if np.isclose(abs(factor), value, rtol=1e-9, atol=0.0):
             above = " ".join(name for name, power in zip(sizes, tried, strict=True) if power > 0) or "1"
             below = " ".join(name for name, power in zip(sizes, tried, strict=True) if power < 0)
-            return ("-" if factor < 0 else "") + above + (f" / {below}" if below else "")
-    return "-1" if factor == -1 else ""
+            names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
+    return names
 
 
 def _part(it: str, wrong: Wrong) -> str:

@@ -203,7 +203,7 @@ class OutputNotActivated(Seams):
 
 
 class NoOutputSlope(Seams):
-    """The slope of the output, D^(l), is missing."""
+    """The slope of the output, D^(l), is missing, as if the cost were a cross-entropy."""
 
     equals = "c"
 
@@ -233,7 +233,7 @@ class NoHalf(Seams):
 
 
 class BatchSum(Seams):
-    """The samples are summed, not averaged."""
+    """The samples are summed, not averaged, which is right for a cost that is their sum (reduction "sum")."""
 
     equals = "N times the right value"
 
@@ -294,6 +294,42 @@ class AveragedOverInputs(Seams):
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) * self._other_share()
+
+
+class CostNoHalf(Seams):
+    """The cost lacks its factor 1/2, though its gradient does not."""
+
+    equals = "twice the right value"
+
+    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
+        return 2 * super().shared_cost(l, error)
+
+
+class CostBatchSum(Seams):
+    """The cost is the sum over the samples, though its gradient is that of the mean."""
+
+    equals = "N times the right value"
+
+    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
+        return error.shape[-2] * super().shared_cost(l, error)
+
+
+class CostOutputMean(Seams):
+    """The cost is averaged over the outputs too, though its gradient is not."""
+
+    equals = "the right value / m_L"
+
+    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error) / error.shape[-1]
+
+
+class CostMseLoss(Seams):
+    """The cost is MSELoss(), the mean of all squares, though its gradient is not."""
+
+    equals = "2 / m_L times the right value"
+
+    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error) * 2 / error.shape[-1]
 
 
 class SlopeOfActivation(Seams):
@@ -451,6 +487,17 @@ class BiasSumOfAll(Seams):
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
         out[..., -1:, :] = out[..., -1:, :].sum(axis=-1, keepdims=True)
+        return out
+
+
+class BiasMeanOfAll(Seams):
+    """The gradient of the biases is averaged over the nodes."""
+
+    equals = "the right value, but the mean over all nodes for each bias"
+
+    def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
+        out = super().laid_out(l, gradient).copy()
+        out[..., -1:, :] = out[..., -1:, :].mean(axis=-1, keepdims=True)
         return out
 
 
@@ -635,6 +682,10 @@ MISTAKES: dict[str, type[Seams]] = {
     "output_mean": OutputMean,
     "mse_loss": MseLoss,
     "averaged_over_inputs": AveragedOverInputs,
+    "cost_no_half": CostNoHalf,
+    "cost_batch_sum": CostBatchSum,
+    "cost_output_mean": CostOutputMean,
+    "cost_mse_loss": CostMseLoss,
     "slope_of_activation": SlopeOfActivation,
     "slope_of_preactivation": SlopeOfPreactivation,
     "tanh_slope": TanhSlope,
@@ -650,6 +701,7 @@ MISTAKES: dict[str, type[Seams]] = {
     "accumulated_gradient": AccumulatedGradient,
     "bias_not_trained": BiasNotTrained,
     "bias_sum_of_all": BiasSumOfAll,
+    "bias_mean_of_all": BiasMeanOfAll,
     "gradient_batch_sum": GradientBatchSum,
     "weight_batch_sum": WeightBatchSum,
     "bias_batch_sum": BiasBatchSum,
@@ -868,5 +920,8 @@ def singles(top: int) -> Iterator[Variant]:
 
 
 def pairs() -> Iterator[Variant]:
-    """Every two mistakes together."""
-    return (Variant(pair) for pair in combinations([name for name in MISTAKES if name != "single_precision"], 2))
+    """Every two mistakes together, but for two in the cost of which one is in nothing else: it would mend the other."""
+    names = [name for name in MISTAKES if name != "single_precision"]
+    in_cost = {name for name in names if "shared_cost" in overridden(name)}
+    alone = {name for name in in_cost if len(overridden(name)) == 1}
+    return (Variant(pair) for pair in combinations(names, 2) if not (in_cost >= {*pair} and alone & {*pair}))

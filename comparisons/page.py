@@ -26,7 +26,7 @@ from comparisons.comparison import (
 )
 from comparisons.mathml import mathml
 from comparisons.proof import is_named
-from comparisons.report import check_line, sharpness, versions_line
+from comparisons.report import check_line, versions_line
 from comparisons.sweep import Sweep
 from comparisons.work import extra
 from handnet.activations import FloatArray
@@ -132,7 +132,7 @@ def to_html(comparison: Comparison, directory: str | os.PathLike[str]) -> None:
 
 def comparison_page(comparison: Comparison, title: str) -> Callable[[str], str]:
     """Return what makes the page of one comparison, given the line that says where its numbers come from."""
-    answer = check_line(comparison) + sharpness({"": comparison})
+    answer = check_line(comparison)
     messages = [] if comparison.passed else [comparison.message()]
     return partial(render, title, answer, comparison.passed, comparison_sections({"": comparison}), messages)
 

@@ -29,7 +29,7 @@ ARCHITECTURES = (
     *((2, 5, 4, 3), (4, 4, 4, 4), (3, 3, 5, 3), (3, 6, 5, 4, 2)),
 )
 FOR_PAIRS = (4, 4, 4, 4)
-ACTIVATIONS = ("sigmoid", "tanh")
+ACTIVATIONS = ("sigmoid", "tanh", "relu")
 GIVEN = ("all", "gradients")
 # What an implementation may give; "all" of it, or the gradients alone.
 QUANTITIES = {"all": ("activation", "cost", "delta", "gradient", "weight"), "gradients": ("gradient",)}

@@ -284,7 +284,8 @@ class Reading:
         value = value if isinstance(value, (Mapping, list, tuple)) else list(value)
         found = pairs_of(value, [(w.shape[1], w.shape[0] - 1) for w in self.problem.weights])
         if found is None:
-            raise ImplementationError(f"{name} cannot be read as {self.top} pairs (W, b), one per layer")
+            got = ", ".join(str(_shape(entry)) for entry in value) if isinstance(value, (list, tuple)) else kind(value)
+            raise ImplementationError(f"{name} cannot be read as {self.top} pairs (W, b), one per layer: got {got}")
         return found
 
     def _one_per_layer(self, name: str, entries: list[Any]) -> list[Any]:

@@ -93,7 +93,8 @@ def check_line(comparison: Comparison) -> str:
     """Return the result of a check in one line."""
     if comparison.passed:
         worst = max(greatest(m.ratio) for m in comparison.measured)
-        return f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2g} of its tolerance"
+        said = f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2g} of its tolerance"
+        return said + sharpness({"": comparison})
     mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
     return f"MISMATCH{': ' + mistakes if mistakes else ''}"
 

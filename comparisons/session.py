@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from comparisons.catalogue import MARGIN, Trial
@@ -88,9 +90,22 @@ class Session:
             why = "it keeps something between calls, or is random"
             said = f"two answers to the same question, in {quantity_name(changed)}: {why}"
             self.findings.append(f"on {self.probe.name}: {said}")
+        elif any(m.verdict == "wrong" for m in self.measured) and self._ignores_weights(trial):
+            self.findings.append(f"on {self.probe.name}: the answer does not depend on the weights that it is given")
         elif {key[0] for key in trial.given[0]} == {"gradient"}:
             # What gradients are made of shows in those of a single sample.
             self.single = self._ask(self.probe.single, self.probe.rates[0], 0, aloud=False)
+
+    def _ignores_weights(self, trial: Trial) -> bool:
+        """Whether it answers the first question as before, though with other weights."""
+        truth = self.probe.truths[0]
+        weights = tuple(w / 2 for w in truth.problem.weights)
+        try:
+            answer = self.implementation.ask(replace(truth.problem, weights=weights), self.probe.rates[0])
+        except ImplementationError:
+            return False
+        given, _ = settled(answer.given, truth, self.trusting)
+        return all(np.array_equal(given.get(key), value) for key, value in trial.given[0].items())
 
     def silent(self) -> Session:
         """Return the session without its findings: nobody asked for it."""
@@ -120,7 +135,8 @@ def settled(given: Quantities, truth: Truth, trusting: bool = True) -> tuple[Qua
         without = gradient is None or any(_near(gradient[r], (right[0][r], right[1][r])) for r in rows)
         without = without or not _is_sum(delta, gradient)
     else:
-        without = trusting and gradient is not None and _is_sum(delta / samples, gradient)
+        # Of either sign: some have T - a in delta, and a - T in the gradient.
+        without = trusting and any(_is_sum(sign * delta / samples, gradient) for sign in (1, -1))
     if not without:
         return given, ""
     scaled = {key: value / samples if key[0] == "delta" else value for key, value in given.items()}

@@ -741,7 +741,7 @@ def test_the_message_reads_like_a_colleagues():
         "delta^(1) is the first wrong quantity (layer 1 of 2), read off the gradients of a single sample."
         " It equals D^(1) w^(2) delta^(2): w^(2) is not transposed [no_transpose]."
         " Should be: (delta @ W) * a * (1 - a), in the note's notation D^(1) (w^(2))^T delta^(2).\n"
-        "Worst of 4 wrong numbers among 4: delta_"
+        "4 of 4 numbers are wrong; the worst: delta_"
     )
     assert "complex-step differentiation agrees with autograd" in message
     assert message.endswith("replay: check(missing_transpose, layout='linear', sizes=(4, 4, 4))")
@@ -1062,3 +1062,104 @@ def test_a_learning_rate_too_large_for_the_dtype_is_one_line():
         check(note_layout, learning_rate=1e39, dtype=np.float32)
     with pytest.raises(ValueError, match="expected a finite number"):
         check(note_layout, learning_rate=10**400)
+
+
+# What the cost, float32, and weights that nobody uses have to do with it.
+COSTS = {
+    "cost_no_half": lambda error: (error**2).sum() / len(error),
+    "cost_batch_sum": lambda error: (error**2).sum() / 2,
+    "cost_output_mean": lambda error: (error**2).mean() / 2,
+    "cost_mse_loss": lambda error: (error**2).mean(),
+}
+
+
+@pytest.mark.parametrize("mistake", COSTS)
+def test_a_wrong_cost_beside_right_gradients_is_named(mistake):
+    def function(weights, x, t):
+        return COSTS[mistake](Network(weights).forward(x)[-1] - t), note_layout(weights, x, t)
+
+    assert check(function).diagnosis.mistakes == (mistake,)
+
+
+def test_an_unknown_cost_keeps_nothing_else_from_being_named():
+    def cross_entropy(weights, X, Y):
+        a = X
+        for W, b in weights:
+            a = sigmoid(W @ a + b)
+        return -(Y * np.log(a) + (1 - Y) * np.log(1 - a)).sum() / X.shape[1], delta_of_cross_entropy(weights, X, Y)
+
+    diagnosis = check(cross_entropy, layout="columns").diagnosis
+    assert diagnosis.first_wrong == ("cost", None)
+    assert diagnosis.mistakes == ("no_output_slope",)
+    first, *_, besides, _ = diagnosis.message.splitlines()
+    assert first.startswith("C is the first wrong quantity. No known mistake explains it.")
+    assert besides.startswith("Besides: delta^(3) is the first wrong quantity")
+    assert "as if the cost were a cross-entropy [no_output_slope]" in besides
+
+
+def test_a_mistake_in_float32_is_named_beside_float32():
+    diagnosis = check(lambda *question: sigmoid_prime_of_a(*rounded(question)), layout="columns").diagnosis
+    assert diagnosis.mistakes == ("single_precision", "slope_of_activation")
+    assert diagnosis.message.startswith("It computes in float32 [single_precision]. Judged as float32: delta^(3)")
+
+
+def rounded(question):
+    weights, X, Y = question
+    return [[part.astype(np.float32) for part in pair] for pair in weights], X.astype(np.float32), Y.astype(np.float32)
+
+
+def test_an_answer_that_does_not_depend_on_the_weights_is_a_finding():
+    def own_weights(weights, x, t):
+        rng = np.random.default_rng(0)
+        return note_layout([rng.standard_normal(w.shape) for w in weights], x, t)
+
+    assert "on 2-5-4-3: the answer does not depend on the weights that it is given" in check(own_weights).findings
+    assert not check(missing_transpose, layout="linear", sizes=(4, 4, 4)).findings
+
+
+def test_a_factor_has_the_name_that_holds_on_every_network():
+    comparison = check(lambda w, x, t: {"cost": 6 * Network(w).backprop(x, t).cost, "deltas": deltas_times(4, w, x, t)})
+    assert comparison.diagnosis.first_wrong == ("cost", None)
+    assert "which is" not in comparison.message()
+    by_inputs = check(lambda w, x, t: {"deltas": deltas_times(3 * x.shape[1], w, x, t)}).message()
+    assert "times autograd's" in by_inputs
+    assert "m_0" not in by_inputs  # but 3 m_0, of which there is no name
+    assert "it is 2 times autograd's." in check(lambda w, x, t: {"activations": twice(w, x)}).message()
+
+
+def deltas_times(factor, weights, x, t):
+    return [factor * delta for delta in Network(weights).backprop(x, t).deltas]
+
+
+def twice(weights, x):
+    _, *activations = Network(weights).forward(x)
+    return [2 * a for a in activations]
+
+
+def test_deltas_of_the_other_sign_beside_right_gradients_are_read_without_the_mean_too():
+    def target_minus_output_in_delta(weights, x, t):
+        deltas = [-len(x) * delta for delta in Network(weights).backprop(x, t).deltas]
+        return {"deltas": deltas, "gradients": note_layout(weights, x, t)}
+
+    assert "it is -1 times autograd's." in check(target_minus_output_in_delta).message()
+
+
+def test_where_relus_are_dead_a_missing_slope_is_named_all_the_same():
+    def no_slope(weights, x, t):
+        a = Network(weights, "relu").forward(x)
+        delta, gradients = (a[-1] - t) / len(x) * (a[-1] > 0), []
+        for l in range(len(weights) - 1, -1, -1):
+            gradients.insert(0, with_ones(a[l]).T @ delta)
+            delta = delta @ weights[l][:-1].T
+        return gradients
+
+    for seed in range(3):
+        assert check(no_slope, activation="relu", seed=seed).diagnosis.mistakes == ("no_hidden_slope",)
+
+
+def test_arrays_that_are_no_pairs_are_named_by_their_shapes():
+    def no_biases(weights, x, t):
+        return [g[:-1].T for g in note_layout([np.vstack([w.T, b]) for w, b in weights], x, t)]
+
+    said = "gradients cannot be read as 3 pairs (W, b), one per layer: got (5, 2), (4, 5), (3, 4)"
+    assert any(said in finding for finding in check(no_biases, layout="linear").findings)

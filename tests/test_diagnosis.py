@@ -58,7 +58,7 @@ def test_the_message_says_where_what_why_and_what_it_should_be(rng):
         " w^(2) is not transposed [no_transpose]. Should be: (delta @ w) * a * (1 - a)"
     )
     assert re.search(
-        r"Worst of 2 wrong numbers among 2 at step 1: delta_[01]\^\(1\) is [-\d.e]+, autograd", str(diagnosis)
+        r"2 of 2 numbers are wrong at step 1; the worst: delta_[01]\^\(1\) is [-\d.e]+, autograd", str(diagnosis)
     )
 
 

@@ -88,7 +88,7 @@ def test_the_message_names_element_values_tolerance_and_replay(net, samples):
     assert f"delta_{node}^(2) [sample {sample}] is {float(worst.hand[sample, node])!r}" in message
     assert f"autograd says {float(worst.torch[sample, node])!r}" in message
     assert f"(tolerance {float(worst.tolerance[sample, node]):.2g})" in message
-    assert "Worst of 24 wrong numbers among 24 at step 1" in message
+    assert "24 of 24 numbers are wrong at step 1; the worst: " in message
     assert "replay: compare(network, inputs, targets, learning_rate=0.5, steps=2)" in message
 
 
