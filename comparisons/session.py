@@ -105,7 +105,8 @@ class Session:
         except ImplementationError:
             return False
         given, _ = settled(answer.given, truth, self.trusting)
-        return all(np.array_equal(given.get(key), value) for key, value in trial.given[0].items())
+        first = trial.given[0]
+        return given.keys() == first.keys() and all(np.array_equal(given[key], value) for key, value in first.items())
 
     def silent(self) -> Session:
         """Return the session without its findings: nobody asked for it."""
