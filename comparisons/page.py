@@ -17,7 +17,6 @@ import pandas as pd
 from comparisons.comparison import (
     ELEMENT_COLUMNS,
     FEW_NUMBERS,
-    FRAME_COLUMNS,
     Comparison,
     Measured,
     element_name,
@@ -32,12 +31,35 @@ from comparisons.work import extra
 from handnet.activations import FloatArray
 from handnet.files import replacing
 
+# What counts comes first, where no screen is too narrow for it.
+ROW_ORDER = (
+    *("step", "quantity", "layer", "verdict", "error_over_tolerance", "local_error_over_tolerance", "worst_element"),
+    *("hand", "torch", "tolerance", "max_abs_error", "max_rel_error", "resolution", "elements"),
+)
+ELEMENT_ORDER = (
+    *("name", "verdict", "hand", "torch", "error", "tolerance"),
+    *("quantity", "layer", "sample", "row", "column"),
+)
+WORKED_ORDER = (
+    *("name", "printed", "autograd", "verdict", "explained_by"),
+    *("quantity", "layer", "step", "index", "error", "tolerance"),
+)
+SWEEP_ORDER = (
+    *("sizes", "activation", "dtype", "scale", "networks", "failures", "undecided", "max_error_over_tolerance"),
+    *("numbers", "worst_index", "batch", "seed", "seconds", "networks_per_second"),
+)
 # Shown as they are in the CSV files; every other float with four digits, and whole in the cell's data.
 WHOLE = {"hand", "torch", "printed", "autograd"}
+# Where a number that is not there would be the very thing that is wrong.
+NUMBERS = {"hand", "torch", "error", "max_abs_error", "max_rel_error"}
 VERDICT_COLUMNS = {"verdict", "as_printed", "as_corrected"}
 # The colours of the figures stand for those of the page, light or dark.
 INK, LINE, FIRST, SECOND = "#010203", "#040506", "#070809", "#0a0b0c"
 COLOURS = {INK: "currentColor", LINE: "var(--line)", FIRST: "var(--a)", SECOND: "var(--b)"}
+# A table with more rows is folded, a network with more layers shown as blocks.
+MOST_ROWS, MOST_LAYERS = 40, 12
+# Beyond this a training has come apart, and nothing is to be seen in its picture.
+COME_APART = 1e100
 # A heat map has at most so many cells a side, and goes down to this power of ten of error / tolerance at the most.
 MAP_CELLS, MAP_LOW = 64, -12
 
@@ -162,13 +184,14 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
         text.append(f"These data cannot show: {', '.join(comparison.blind)}.")
     section = Section(identity, title or "comparison", "ok" if _passed(measured) else "wrong", text)
     caption = "The row of comparison.csv with the greatest error for each quantity and layer"
-    section.tables.append(table(worst, f"{identity}-rows", caption, ("step", *FRAME_COLUMNS[6:])))
+    section.tables.append(table(worst, f"{identity}-rows", caption, ROW_ORDER))
     problem = comparison.problems.get((case, start))
-    if sum(m.hand.size for m in first) <= FEW_NUMBERS and not any(m.hand.ndim > 2 for m in first):
+    few = sum(m.hand.size for m in first) <= FEW_NUMBERS and len(measured[0].sizes) <= MOST_LAYERS + 1
+    if few and not any(m.hand.ndim > 2 for m in first):
         rows = [row for m in first for row in m.element_rows(everything=True)]
         elements = pd.DataFrame(rows, columns=ELEMENT_COLUMNS)
         caption = f"Every number of step {start}, as in elements.csv"
-        shown = table(elements, f"{identity}-elements", caption, ELEMENT_COLUMNS[2:], folded=True)
+        shown = table(elements, f"{identity}-elements", caption, ELEMENT_ORDER, folded=True)
         for row, element in zip(shown["rows"], rows, strict=True):
             row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
         section.network = drawing(first, problem)
@@ -232,9 +255,20 @@ def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
         "nodes": nodes,
         "edges": edges,
         "columns": columns,
-        "samples": first[0].batch,
+        # Weights and gradients are those of all samples together.
+        "samples": first[0].batch if any(m.key[0] in ("activation", "delta") for m in first) else 1,
+        **_shown_first(first),
         "alternative": " nodes, ".join(map(str, sizes)) + f" nodes, {len(edges)} weights and biases",
     }
+
+
+def _shown_first(first: Sequence[Measured]) -> dict[str, Any]:
+    """The name and the sample of the first wrong number, at which one would look first."""
+    wrong = next((m for m in first if m.verdict == "wrong"), None)
+    if wrong is None:
+        return {"first": "", "sample": 0}
+    sample = wrong.worst[0] if wrong.key[0] in ("activation", "delta") else 0
+    return {"first": element_name(wrong.key, wrong.worst, wrong.hand.shape, with_sample=False), "sample": sample}
 
 
 def _node(
@@ -347,23 +381,25 @@ def _powers(values: FloatArray) -> FloatArray:
 
 def training_figure(training: pd.DataFrame) -> dict[str, str]:
     """Return the costs of both trainings over each other, and how far their weights drift apart."""
-    plot, (costs, drift) = _axes(2)
+    (left, costs), (right, drift) = _axes(4.5), _axes(4.5)
     steps = training["step"]
-    costs.plot(steps, training["cost_torch"], color=FIRST, linewidth=4, alpha=0.5, label="torch")
-    costs.plot(steps, training["cost_hand"], color=SECOND, linewidth=1.2, label="by hand")
+    numbers = training[["cost_hand", "cost_torch", "drift"]]
+    numbers = numbers.where(numbers.abs() < COME_APART)
+    costs.plot(steps, numbers["cost_torch"], color=FIRST, linewidth=4, alpha=0.5, label="torch")
+    costs.plot(steps, numbers["cost_hand"], color=SECOND, linewidth=1.2, label="by hand")
     costs.set(xlabel="step", ylabel="cost")
     for axes in (costs, drift):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    drift.plot(steps, training["drift"], color=FIRST)
-    drift.set(xlabel="step", ylabel="greatest difference of weights")
-    if (training["drift"] > 0).any():
+    drift.plot(steps, numbers["drift"], color=FIRST)
+    drift.set(xlabel="step", ylabel="difference of weights")
+    if (numbers["drift"] > 0).any():
         drift.set_yscale("log")
     legend = costs.legend(frameon=False, labelcolor=INK)
     legend.set_zorder(3)
     start, end = training["cost_hand"].iloc[0], training["cost_hand"].iloc[-1]
     worst = training["drift"].max()
     return {
-        "svg": _svg(plot),
+        "svg": _svg(left) + _svg(right),
         "alternative": f"Two trainings side by side: the cost goes from {start:.4g} to {end:.4g} by hand;"
         f" their weights drift apart by up to {worst:.4g}.",
         "caption": f"Two trainings on their own, {len(training)} steps, as in training.csv: cost and drift.",
@@ -372,14 +408,14 @@ def training_figure(training: pd.DataFrame) -> dict[str, str]:
 
 def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
     """Return how many numbers of a sweep have which error / tolerance."""
-    plot, (axes,) = _axes(1)
+    plot, axes = _axes(8)
     counts = histogram.groupby(["dtype", "at_least"])["numbers"].sum().unstack("dtype")
-    edges = [f"2^{int(np.log2(edge))}" if edge > 0 else "0" for edge in counts.index]
+    edges = [f"$2^{{{int(np.log2(edge))}}}$" if edge > 0 else "0" for edge in counts.index]
     places = np.arange(len(edges))
     width = 0.8 / len(counts.columns)
     for i, (dtype, colour) in enumerate(zip(counts.columns, (FIRST, SECOND), strict=False)):
         axes.bar(places + i * width, counts[dtype], width, color=colour, align="edge", label=str(dtype))
-    tolerance = edges.index("2^0")
+    tolerance = list(counts.index).index(1.0)
     axes.axvline(tolerance, color=INK, linestyle="--", linewidth=1)
     beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "top"}
     axes.annotate("tolerance", (tolerance, counts.max().max()), color=INK, **beside)
@@ -396,23 +432,22 @@ def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _axes(count: int) -> tuple[Any, Sequence[Any]]:
-    """A figure in the colours of the page; not by way of pyplot, which keeps all figures."""
+def _axes(width: float) -> tuple[Any, Any]:
+    """A figure, so many inches wide, in the colours of the page; not by way of pyplot, which keeps all figures."""
     figures = extra("matplotlib.figure", "html")
-    figure = figures.Figure(figsize=(4.5 * count if count > 1 else 8, 2.8))
+    figure = figures.Figure(figsize=(width, 2.8))
     # Fixed margins: laying a figure out takes as long again as drawing it.
-    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.17, top=0.95, wspace=0.38)
+    figure.subplots_adjust(left=0.8 / width, right=1 - 0.1 / width, bottom=0.17, top=0.95)
     figure.patch.set_alpha(0)
-    axes = figure.subplots(1, count, squeeze=False)[0]
-    for one in axes:
-        one.patch.set_alpha(0)
-        one.tick_params(colors=INK, which="both")
-        one.xaxis.label.set_color(INK)
-        one.yaxis.label.set_color(INK)
-        one.grid(color=LINE, linewidth=0.8)
-        one.set_axisbelow(True)
-        for side in one.spines.values():
-            side.set_color(LINE)
+    axes = figure.subplots()
+    axes.patch.set_alpha(0)
+    axes.tick_params(colors=INK, which="both")
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.grid(color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_color(LINE)
     return figure, axes
 
 
@@ -458,6 +493,7 @@ def equation_section(frame: pd.DataFrame, values: pd.DataFrame) -> Section:
                 "max_error": "" if np.isnan(row["max_error"]) else f"{row['max_error']:.4g}",
                 "columns": ["element", *names.values()],
                 "numbers": _numbers(left, numbers, list(names)),
+                "folded": row["as_printed"] == "agrees",
             }
         )
     columns = ["equation", "quantity", "as_printed", "max_error", "as_corrected", "remark"]
@@ -516,7 +552,7 @@ def _times(part: pd.DataFrame, right: bool) -> Cell:
         "named": (int(part["is_named"].sum()), len(part)),
     }
     if all(some == every for some, every in counts.values()):
-        return Cell(str(len(part)), mark="ok")
+        return Cell(str(len(part)), str(len(part)), mark="ok")
     said = (f"{what} {some} of {every}" for what, (some, every) in counts.items() if some < every)
     return Cell(", ".join(said), mark="wrong")
 
@@ -527,7 +563,7 @@ def sweep_section(made: Sweep) -> Section:
     section.text = [] if made.passed else [f"The worst network alone: {made.replay}"]
     section.figures.append(sweep_figure(made.histogram))
     frame = made.frame
-    section.tables.append(table(frame, "sweep-rows", "The rows of sweep.csv", list(frame.columns)))
+    section.tables.append(table(frame, "sweep-rows", "The rows of sweep.csv", SWEEP_ORDER))
     return section
 
 
@@ -542,8 +578,7 @@ def worked_section(title: str, source: str, frame: pd.DataFrame, names: Sequence
     """Return the printed numbers of a worked example, each with its verdict."""
     section = Section("worked", title or str(frame["example"].iloc[0]), source=source)
     shown = frame.assign(name=list(names))
-    columns = ["name", *(column for column in frame.columns if column != "example")]
-    section.tables.append(table(shown, "worked-rows", "The rows of worked.csv", columns))
+    section.tables.append(table(shown, "worked-rows", "The rows of worked.csv", WORKED_ORDER))
     return section
 
 
@@ -553,12 +588,16 @@ def worked_section(title: str, source: str, frame: pd.DataFrame, names: Sequence
 def table(
     frame: pd.DataFrame, identity: str, caption: str, columns: Sequence[str], folded: bool = False
 ) -> dict[str, Any]:
-    """Return a frame as the template shows it: each cell as text, and a number whole beside it."""
+    """Return a frame as the template shows it: each cell as text, and a number whole beside it.
+
+    Columns that are empty throughout are left out, and a long table is folded.
+    """
+    columns = [name for name in columns if not (frame[name].isna() | (frame[name].astype(str) == "")).all()]
     rows = [
         {"data": {}, "cells": [_cell(name, value) for name, value in zip(columns, row, strict=True)]}
-        for row in frame[list(columns)].itertuples(index=False, name=None)
+        for row in frame[columns].itertuples(index=False, name=None)
     ]
-    names = [name.replace("_", " ") for name in columns]
+    names, folded = [name.replace("_", " ") for name in columns], folded or len(rows) > MOST_ROWS
     return {"id": identity, "caption": caption, "columns": names, "rows": rows, "folded": folded}
 
 
@@ -566,7 +605,7 @@ def _cell(name: str, value: Any) -> Cell:
     if isinstance(value, Cell):
         return value
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return Cell("")
+        return Cell("NaN" if name in NUMBERS and value is not None else "")
     if isinstance(value, (bool, np.bool_)):
         return Cell("yes" if value else "no")
     if isinstance(value, (int, np.integer)):

@@ -134,13 +134,15 @@ def test_a_node_shows_the_activation_and_delta_of_the_sample_that_is_chosen(page
 
 
 def test_a_heading_sorts_by_number_and_a_second_time_the_other_way(page):
-    heading = find(page, "#case-1-rows th:nth-child(5) button")
-    assert heading.text == "max abs error"
-    script = "return [...document.querySelectorAll('#case-1-rows tbody td:nth-child(5)')].map(c => Number(c.dataset.v))"
+    headings = page.find_elements(By.CSS_SELECTOR, "#case-1-rows th")
+    (at,) = (i for i, heading in enumerate(headings, start=1) if heading.text.startswith("max abs error"))
+    heading = headings[at - 1].find_element(By.TAG_NAME, "button")
+    cells = f"[...document.querySelectorAll('#case-1-rows tbody td:nth-child({at})')]"
+    script = f"return {cells}.map(c => Number(c.dataset.v))"
     before = page.execute_script(script)
     heading.send_keys(Keys.ENTER)
     assert page.execute_script(script) == sorted(before)
-    assert find(page, "#case-1-rows th:nth-child(5)").get_attribute("aria-sort") == "ascending"
+    assert headings[at - 1].get_attribute("aria-sort") == "ascending"
     heading.send_keys(Keys.ENTER)
     assert page.execute_script(script) == sorted(before, reverse=True)
     assert before != sorted(before)
@@ -163,6 +165,11 @@ def test_a_mismatch_shows_its_diagnosis(browser, tmp_path):
     assert message.is_displayed()
     assert "is the first wrong quantity" in message.text
     assert "[no_output_slope]" in message.text
+    # What is wrong first is chosen, and looks it.
+    chosen = find(browser, ".network [aria-pressed='true']")
+    assert re.match(r"w_\d\d\^\(3\), from", chosen.get_attribute("aria-label"))
+    assert "wrong" in chosen.get_attribute("class")
+    assert "wrong" in find(browser, ".chosen table").text
     assert browser.get_log("browser") == []
 
 
@@ -177,11 +184,15 @@ def test_text_can_be_read_in_light_and_dark(page, scheme):
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_on_a_phone_only_tables_and_formulas_scroll_sideways(page):
+def test_on_a_phone_only_tables_drawings_and_formulas_scroll_sideways(page):
     screen = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     assert page.execute_script("return document.documentElement.scrollWidth") <= 360
-    assert find(page, ".network svg").size["width"] <= 360
+    assert find(page, ".network .scroll").size["width"] <= 360
+    node = find(page, ".network circle").size
+    assert min(node.values()) >= 24  # wide enough for a finger
+    plots = page.find_elements(By.CSS_SELECTOR, ".plots svg")[:2]
+    assert plots[0].location["x"] == plots[1].location["x"]
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 

@@ -101,10 +101,12 @@ def test_the_equations_have_the_numbers_of_their_csv_files(default):
     values = read(folder / "equation_values.csv")
     shown_values = [row for name, rows in shown.tables.items() if name.startswith("values") for row in rows]
     assert len(shown_values) == len(values)
-    for row, value in zip(shown_values, values.to_dict("records"), strict=True):
-        assert same(row.get("as printed", row.get("by hand")), value["printed"])
-        assert same(row["autograd"], value["autograd"])
-        assert "corrected" not in row or same(row["corrected"], value["corrected"])
+
+    def numbers(row, printed, corrected):
+        return tuple(str(part and float(part)) for part in (row[printed], row["autograd"], row.get(corrected, "")))
+
+    on_page = [numbers(row, "as printed" if "as printed" in row else "by hand", "corrected") for row in shown_values]
+    assert sorted(on_page) == sorted(numbers(row, "printed", "corrected") for row in values.to_dict("records"))
 
 
 def test_the_pictures_say_in_words_what_training_csv_has(default):
@@ -184,7 +186,7 @@ def test_the_matrix_of_mistakes_counts_the_rows_of_mistakes_csv(tmp_path):
             if row["mistake"] == "none":
                 continue
             good = part["caught"].astype(bool).all() and is_named(part).all()
-            assert row[sizes] == ("" if part.empty else str(len(part)) if good else row[sizes])
+            assert row[sizes] == ("" if part.empty else len(part) if good else row[sizes])
             assert good or f"named {is_named(part).sum()} of {len(part)}" in row[sizes]
     assert len(shown.tables["mistakes-missed"]) == 2
 
@@ -274,3 +276,34 @@ def test_the_values_of_the_equations_are_those_of_the_network(rng):
     wrong = frame[frame["equation"].map(listed) == "differs"]
     assert np.allclose(wrong["corrected"], wrong["autograd"], rtol=1e-12)
     assert not np.allclose(wrong["printed"], wrong["autograd"], rtol=1e-3)
+
+
+# What is not there, and what is beyond all bounds.
+
+
+def test_a_number_that_is_none_is_shown(tmp_path):
+    class NotANumber(Network):
+        def gradient(self, a_below, delta):
+            gradient = super().gradient(a_below, delta)
+            gradient[0, 0] = np.nan
+            return gradient
+
+    net = NotANumber(Network.random([2, 3, 2], rng=np.random.default_rng(0)).weights)
+    to_html(compare(net, [0.5, -0.5], [1.0, 0.0]), tmp_path)
+    (row,) = (row for row in Page(tmp_path / "index.html").tables["case-1-elements"] if row["name"] == "dC/dw_00^(1)")
+    assert (row["hand"], row["error"], row["verdict"]) == ("NaN", "NaN", "wrong")
+
+
+@pytest.mark.parametrize("steps", [3, 5, 20])
+def test_a_training_that_comes_apart_has_a_page_too(tmp_path, steps):
+    net = Network.random([2, 3, 2], rng=np.random.default_rng(0), activation="identity")
+    to_html(compare(net, [5.0, 5.0], [1.0, 0.0], learning_rate=1e6, steps=steps), tmp_path)
+    assert (tmp_path / "index.html").exists()
+
+
+def test_a_network_too_deep_to_draw_is_shown_as_blocks(tmp_path):
+    net = Network.random([1] * 30, rng=np.random.default_rng(0), activation="identity")
+    to_html(compare(net, [0.5], [1.0]), tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert text.count('class="block"') == 30
+    assert "<circle" not in text

@@ -2,7 +2,7 @@
 // Tables: a click on a heading sorts, the field above filters.
 function valueOf(row, column) {
   const cell = row.cells[column];
-  return "v" in cell.dataset ? Number(cell.dataset.v) : cell.textContent.trim();
+  return "v" in cell.dataset ? Number(cell.dataset.v.replace("inf", "Infinity")) : cell.textContent.trim();
 }
 function compared(a, b) {
   const numbers = typeof a === "number" && typeof b === "number";
@@ -44,12 +44,12 @@ for (const network of document.querySelectorAll(".network")) {
   const table = document.getElementById(network.dataset.elements);
   const chosen = network.querySelector(".chosen");
   const sample = network.querySelector("select");
-  const columns = [...table.tHead.rows[0].cells].flatMap((heading, i) =>
-    ["quantity", "hand", "torch", "error", "tolerance", "verdict"].includes(heading.textContent) ? [i] : []);
-  const picked = (row) => {
-    const copy = document.createElement("tr");
-    for (const i of columns) copy.append(row.cells[i].cloneNode(true));
-    return copy;
+  const headings = [...table.tHead.rows[0].cells].map((heading) => heading.textContent);
+  const headed = (text) => {
+    const cell = document.createElement("th");
+    cell.scope = "row";
+    cell.textContent = text;
+    return cell;
   };
   let current = null;
   const show = (item) => {
@@ -62,13 +62,12 @@ for (const network of document.querySelectorAll(".network")) {
     const title = document.createElement("p");
     title.append(document.createElement("strong"));
     title.firstChild.textContent = item.getAttribute("aria-label");
+    const mine = [...table.tBodies[0].rows].filter((row) => names.includes(row.dataset.name) &&
+      (!row.dataset.sample || !sample || row.dataset.sample === sample.value));
     const shown = document.createElement("table");
-    shown.createTHead().append(picked(table.tHead.rows[0]));
-    for (const button of shown.querySelectorAll("button")) button.replaceWith(button.textContent);
-    const body = shown.createTBody();
-    for (const row of table.tBodies[0].rows) {
-      const mine = !row.dataset.sample || !sample || row.dataset.sample === sample.value;
-      if (mine && names.includes(row.dataset.name)) body.append(picked(row));
+    for (const name of ["quantity", "hand", "torch", "error", "tolerance", "verdict"]) {
+      const line = shown.insertRow();
+      line.append(headed(name), ...mine.map((row) => row.cells[headings.indexOf(name)].cloneNode(true)));
     }
     chosen.replaceChildren(title);
     if (item.dataset.note) {
@@ -76,7 +75,7 @@ for (const network of document.querySelectorAll(".network")) {
       note.textContent = item.dataset.note;
       chosen.append(note);
     }
-    if (body.rows.length) chosen.append(shown);
+    if (mine.length) chosen.append(shown);
   };
   items.forEach((item, i) => {
     item.addEventListener("focus", () => show(item));
@@ -90,7 +89,8 @@ for (const network of document.querySelectorAll(".network")) {
       }
     });
   });
-  if (items.length) show(items[0]);
+  const first = items.find((item) => item.dataset.names.split("|").includes(network.dataset.first));
+  if (items.length) show(first || items[0]);
   if (sample) sample.addEventListener("change", () => current && show(current));
 }
 // On paper everything is unfolded.
