@@ -263,10 +263,10 @@ def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
 
 
 def _shown_first(first: Sequence[Measured]) -> dict[str, Any]:
-    """The name and the sample of the first wrong number, at which one would look first."""
-    wrong = next((m for m in first if m.verdict == "wrong"), None)
+    """The name and the sample of the number at which one would look first: a wrong one, else an output."""
+    wrong = next((m for m in first if m.verdict == "wrong" and m.key[0] != "cost"), None)
     if wrong is None:
-        return {"first": "", "sample": 0}
+        return {"first": f"a_0^({len(first[0].sizes) - 1})", "sample": 0}
     sample = wrong.worst[0] if wrong.key[0] in ("activation", "delta") else 0
     return {"first": element_name(wrong.key, wrong.worst, wrong.hand.shape, with_sample=False), "sample": sample}
 
