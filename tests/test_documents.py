@@ -30,7 +30,7 @@ def without_numbers(text):
 
 @pytest.mark.parametrize(
     ("document", "what_counts", "shows"),
-    [(README, without_numbers, 2), (THE_NOTE, str.split, 11), (CONTRIBUTING, str.split, 0)],
+    [(README, without_numbers, 2), (THE_NOTE, str.split, 11)],
     ids=lambda value: value.name if isinstance(value, Path) else None,
 )
 def test_the_python_runs_and_prints_what_is_shown(tmp_path, monkeypatch, document, what_counts, shows):
@@ -106,6 +106,16 @@ def test_a_module_imports_only_from_those_above_it_in_contributing():
             modules = [alias.name for alias in node.names] if module == "comparisons" else [module.partition(".")[2]]
             if module.startswith(("handnet", "comparisons")):
                 assert all(rooms.index(m) < rooms.index(path.stem) for m in modules if m), (path.name, module)
+
+
+def test_no_document_shows_an_empty_block():
+    for document in DOCUMENTS:
+        assert all(code.strip() for _, code in BLOCK.findall(document.read_text()))
+
+
+def test_the_example_of_contributing_is_a_known_mistake_as_it_stands():
+    (code,) = (code for language, code in BLOCK.findall(CONTRIBUTING.read_text()) if language == "python")
+    assert code in (ROOT / "comparisons" / "mistakes.py").read_text()
 
 
 def test_every_activation_is_known_wherever_contributing_says():
