@@ -88,7 +88,7 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     ----------
     trials : what the implementation was asked and answered
     measured : the verdicts on it, in order
-    single : the gradients of a single sample, where only gradients were given
+    single : the gradients of a single sample, where only gradients were given, or these and the cost
 
     Returns
     -------
@@ -112,10 +112,11 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     if found:
         return _explained(found, seen, read_off, trials)
     alike = [_of_measured(m, trials) for m in numbers if m.key == seen.key]
-    said = _unexplained(read_off, alike, trials)
+    said = _unexplained(None if seen.key == COST else read_off, alike, trials)
     if seen.key == COST:
         # Nothing else is computed from the cost, so it is no reason for what else is wrong.
-        rest = diagnose([trial.without(COST) for trial in trials], [m for m in measured if m.key != COST])
+        others = [m for m in measured if m.key != COST]
+        rest = diagnose([trial.without(COST) for trial in trials], others, single.without(COST) if single else None)
         if rest:
             return replace(rest, first_wrong=COST, message=f"{said}\nBesides: {rest}")
     return said

@@ -34,7 +34,7 @@ class Session:
     findings, remarks : as `Comparison` has them
     misfit : True if it raised, or gave something of another shape
     trial : what it was asked and answered; None where it answered nothing
-    single : the same for a single sample, where it gives gradients alone
+    single : the same for a single sample, where it gives gradients alone, or with the cost
     """
 
     def __init__(self, implementation: Implementation, probe: Probe, trusting: bool = True) -> None:
@@ -92,7 +92,7 @@ class Session:
             self.findings.append(f"on {self.probe.name}: {said}")
         elif any(m.verdict == "wrong" for m in self.measured) and self._ignores_weights(trial):
             self.findings.append(f"on {self.probe.name}: the answer does not depend on the weights that it is given")
-        elif {key[0] for key in trial.given[0]} == {"gradient"}:
+        elif {key[0] for key in trial.given[0]} - {"cost"} == {"gradient"}:
             # What gradients are made of shows in those of a single sample.
             self.single = self._ask(self.probe.single, self.probe.rates[0], 0, aloud=False)
 
