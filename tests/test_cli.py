@@ -91,7 +91,7 @@ USELESS = {
     "steps": (["compare", "--replay", "0:1", "--steps", "9"], "--steps is of no use with --replay"),
     "dtype": (["check", "one-neuron.toml", "--dtype", "float32"], "--dtype is of no use with a worked example"),
     "layout": (["sweep", "--layout", "columns"], "--layout is of no use without --implementation"),
-    "html": (["mistakes", "--list", "--html"], "--html is of no use with --list"),
+    "jobs": (["mistakes", "--list", "--jobs", "2"], "--jobs is of no use with --list"),
 }
 
 
