@@ -80,6 +80,10 @@ class Trial:
         """Return the trial as if this quantity had not been given."""
         return replace(self, given=tuple({k: value for k, value in step.items() if k != key} for step in self.given))
 
+    def only(self, key: Key) -> Trial:
+        """Return the trial as if nothing else had been given."""
+        return replace(self, given=tuple({k: value for k, value in step.items() if k == key} for step in self.given))
+
     def of_last_step(self) -> Trial:
         """Return the last step alone."""
         return replace(self, truths=self.truths[-1:], given=self.given[-1:], step=self.step + len(self.given) - 1)

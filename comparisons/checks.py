@@ -215,9 +215,9 @@ def check(
             narrow = partial(made, dtype=np.dtype(np.float32))
             besides = _put(implementation, [narrow(shape) for shape in asked], narrow).diagnosis
             if besides and besides.mistakes:
-                names = ("single_precision", *besides.mistakes)
+                both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32: {besides}"
-                put = replace(put, diagnosis=replace(besides, mistakes=names, message=told))
+                put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
     remarks = put.remarks
     if not put.trials:
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None

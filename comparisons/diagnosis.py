@@ -12,7 +12,7 @@ from comparisons.catalogue import MARGIN, Trial, explanations, made_at
 from comparisons.comparison import Measured, distance, element_name, over, quantity_name
 from comparisons.complex_step import third_opinion
 from comparisons.measure import Problem, Truth, measure
-from comparisons.mistakes import MISTAKES, Variant
+from comparisons.mistakes import MISTAKES, Variant, overridden
 from comparisons.twin import Key
 from handnet.activations import FloatArray
 
@@ -118,7 +118,11 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
         others = [m for m in measured if m.key != COST]
         rest = diagnose([trial.without(COST) for trial in trials], others, single.without(COST) if single else None)
         if rest:
-            return replace(rest, first_wrong=COST, message=f"{said}\nBesides: {rest}")
+            own = explanations([trial.only(COST) for trial in trials], numbers[0])
+            own = [variant for variant in own if all(overridden(name) == {"shared_cost"} for name in variant.mistakes)]
+            said = _explained(own, seen, None, trials) if own else said
+            both = said.mistakes + rest.mistakes
+            return replace(rest, first_wrong=COST, mistakes=both, message=f"{said}\nBesides: {rest}")
     return said
 
 

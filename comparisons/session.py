@@ -13,6 +13,7 @@ from comparisons.measure import Pair, Truth, measure
 from comparisons.probes import Probe
 from comparisons.reading import ImplementationError
 from comparisons.twin import Key, Quantities
+from handnet import Network
 from handnet.activations import FloatArray
 
 # Deltas and biases' gradients belong together where they agree to this, of the terms' size.
@@ -97,15 +98,20 @@ class Session:
             self.single = self._ask(self.probe.single, self.probe.rates[0], 0, aloud=False)
 
     def _ignores_weights(self, trial: Trial) -> bool:
-        """Whether it answers the first question as before, though with other weights."""
-        truth = self.probe.truths[0]
-        weights = tuple(w / 2 for w in truth.problem.weights)
+        """Whether it answers the first question as before with other weights, though the right answer is another."""
+        truth, first = self.probe.truths[0], trial.given[0]
+        problem = truth.problem
+        # Not the numbers of a probe, whose seeds are pairs.
+        other = Network.random(problem.sizes, rng=np.random.default_rng([1, 2, 3]), dtype=problem.inputs.dtype)
+        changed = Truth(replace(problem, weights=other.weights))
+        pairs = ((changed.derived[key][0], *truth.derived[key]) for key in first)
+        if all((distance(value, right) <= MARGIN * tolerance).all() for value, right, tolerance in pairs):
+            return False  # as where a relu is dead
         try:
-            answer = self.implementation.ask(replace(truth.problem, weights=weights), self.probe.rates[0])
+            answer = self.implementation.ask(changed.problem, self.probe.rates[0])
         except ImplementationError:
             return False
         given, _ = settled(answer.given, truth, self.trusting)
-        first = trial.given[0]
         return given.keys() == first.keys() and all(np.array_equal(given[key], value) for key, value in first.items())
 
     def silent(self) -> Session:

@@ -1097,10 +1097,22 @@ def test_an_unknown_cost_keeps_nothing_else_from_being_named():
     assert "as if the cost were a cross-entropy [no_output_slope]" in besides
 
 
+def test_a_wrong_cost_is_named_beside_what_nothing_explains():
+    def function(weights, x, t):
+        made = Network(weights).backprop(x, t)
+        return {"cost": 2 * made.cost, "deltas": [-d for d in made.deltas], "gradients": made.gradients}
+
+    diagnosis = check(function).diagnosis
+    assert diagnosis.mistakes == ("cost_no_half",)
+    assert "it is -1 times autograd's" in diagnosis.message
+
+
 def test_a_mistake_in_float32_is_named_beside_float32():
     diagnosis = check(lambda *question: sigmoid_prime_of_a(*rounded(question)), layout="columns").diagnosis
     assert diagnosis.mistakes == ("single_precision", "slope_of_activation")
     assert diagnosis.message.startswith("It computes in float32 [single_precision]. Judged as float32: delta^(3)")
+    comparison = check(lambda *question: sigmoid_prime_of_a(*rounded(question)), layout="columns")
+    assert comparison.replay == "check(backprop, layout='columns')"
 
 
 def rounded(question):
@@ -1115,6 +1127,16 @@ def test_an_answer_that_does_not_depend_on_the_weights_is_a_finding():
 
     assert "on 2-5-4-3: the answer does not depend on the weights that it is given" in check(own_weights).findings
     assert not check(missing_transpose, layout="linear", sizes=(4, 4, 4)).findings
+
+
+def test_where_a_relu_is_dead_nobody_is_said_to_ignore_the_weights():
+    def wrong_cost_only(weights, x, t):
+        made = Network(weights, "relu").backprop(x, t)
+        return 2 * made.cost, made.gradients
+
+    for seed in range(12):
+        for sizes in ((1, 1), (1, 1, 1)):
+            assert not check(wrong_cost_only, activation="relu", sizes=sizes, seed=seed, batch=1).findings
 
 
 def test_a_factor_has_the_name_that_holds_on_every_network():
