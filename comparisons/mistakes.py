@@ -220,25 +220,33 @@ class ReversedError(Seams):
         return -super().error(l, output, targets)
 
 
-class NoHalf(Seams):
-    """The cost lacks its factor 1/2."""
+class CostNoHalf(Seams):
+    """The cost lacks its factor 1/2, though its gradient does not."""
 
     equals = "twice the right value"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return 2 * super().shared_cost(l, error)
 
+
+class NoHalf(CostNoHalf):
+    """The cost lacks its factor 1/2."""
+
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return 2 * super().shared_error(l, error)
 
 
-class BatchSum(Seams):
-    """The samples are summed, not averaged, which is right for a cost that is their sum (reduction "sum")."""
+class CostBatchSum(Seams):
+    """The cost is the sum over the samples, though its gradient is that of the mean."""
 
     equals = "N times the right value"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return error.shape[-2] * super().shared_cost(l, error)
+
+
+class BatchSum(CostBatchSum):
+    """The samples are summed, not averaged, which is right for a cost that is their sum (reduction "sum")."""
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return error.shape[-2] * super().shared_error(l, error)
@@ -256,25 +264,33 @@ class AveragedTwice(Seams):
         return super().shared_error(l, error) / error.shape[-2]
 
 
-class OutputMean(Seams):
-    """The outputs are averaged too, as by MSELoss(reduction="mean") / 2."""
+class CostOutputMean(Seams):
+    """The cost is averaged over the outputs too, though its gradient is not."""
 
     equals = "the right value / m_L"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_cost(l, error) / error.shape[-1]
 
+
+class OutputMean(CostOutputMean):
+    """The outputs are averaged too, as by MSELoss(reduction="mean") / 2."""
+
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) / error.shape[-1]
 
 
-class MseLoss(Seams):
-    """The cost is MSELoss() as it is: without the 1/2, and averaged over the outputs too."""
+class CostMseLoss(Seams):
+    """The cost is MSELoss(), the mean of all squares, though its gradient is not."""
 
     equals = "2 / m_L times the right value"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_cost(l, error) * 2 / error.shape[-1]
+
+
+class MseLoss(CostMseLoss):
+    """The cost is MSELoss() as it is: without the 1/2, and averaged over the outputs too."""
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) * 2 / error.shape[-1]
@@ -294,42 +310,6 @@ class AveragedOverInputs(Seams):
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) * self._other_share()
-
-
-class CostNoHalf(Seams):
-    """The cost lacks its factor 1/2, though its gradient does not."""
-
-    equals = "twice the right value"
-
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return 2 * super().shared_cost(l, error)
-
-
-class CostBatchSum(Seams):
-    """The cost is the sum over the samples, though its gradient is that of the mean."""
-
-    equals = "N times the right value"
-
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return error.shape[-2] * super().shared_cost(l, error)
-
-
-class CostOutputMean(Seams):
-    """The cost is averaged over the outputs too, though its gradient is not."""
-
-    equals = "the right value / m_L"
-
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return super().shared_cost(l, error) / error.shape[-1]
-
-
-class CostMseLoss(Seams):
-    """The cost is MSELoss(), the mean of all squares, though its gradient is not."""
-
-    equals = "2 / m_L times the right value"
-
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return super().shared_cost(l, error) * 2 / error.shape[-1]
 
 
 class SlopeOfActivation(Seams):
