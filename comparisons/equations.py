@@ -107,14 +107,20 @@ def equation_values(weights: Sequence[FloatArray], inputs: FloatArray, targets: 
 
 
 def _value(evaluate: Callable[[], FloatArray], true: FloatArray) -> FloatArray:
-    """The value of a form, a row where the left side is a column turned into one; NaN where it has another shape."""
+    """The value of a form in the shape of the left side; NaN where it has another shape."""
     try:
-        value = evaluate()
+        value = _aligned(evaluate(), true)
     except ShapeError:
-        return np.full(true.shape, np.nan)
-    if value.shape != true.shape and value.ndim > 2 and value.swapaxes(-1, -2).shape == true.shape:
-        value = value.swapaxes(-1, -2)
-    return value if value.shape == true.shape else np.full(true.shape, np.nan)
+        value = None
+    return np.full(true.shape, np.nan) if value is None else value
+
+
+def _aligned(value: FloatArray, true: FloatArray) -> FloatArray | None:
+    """The value, a row where the left side is a column turned into one; None where it has another shape."""
+    if value.shape == true.shape:
+        return value
+    flipped = np.swapaxes(value, -1, -2)
+    return flipped if 1 in value.shape[-2:] and flipped.shape == true.shape else None
 
 
 def _note(weights: Sequence[FloatArray], inputs: FloatArray, targets: FloatArray) -> Note:
@@ -157,16 +163,16 @@ def _outcome(text: str, evaluate: Callable[[], FloatArray], side: LeftSide) -> O
         value = evaluate()
     except ShapeError as misfit:
         return Outcome("shape", np.nan, str(misfit))
-    true = side.value
-    if value.shape != true.shape:
-        flipped = np.swapaxes(value, -1, -2)
-        if 1 in value.shape[-2:] and flipped.shape == true.shape:
-            outcome = _agreement(flipped, side)
-            return Outcome("notation", outcome.max_error) if outcome.verdict == "agrees" else outcome
-        return Outcome("shape", np.nan, f"{value.shape[1:]} where the left side is {true.shape[1:]}")
-    outcome = _agreement(value, side)
+    aligned = _aligned(value, side.value)
+    if aligned is None:
+        return Outcome("shape", np.nan, f"{value.shape[1:]} where the left side is {side.value.shape[1:]}")
+    outcome = _agreement(aligned, side)
+    if outcome.verdict != "agrees":
+        return outcome
+    if aligned is not value:
+        return Outcome("notation", outcome.max_error)
     unknown = [symbol for symbol in SYMBOL.findall(text) if not KNOWN.fullmatch(symbol)]
-    if outcome.verdict == "agrees" and unknown:
+    if unknown:
         return Outcome("notation", outcome.max_error, f"{' and '.join(unknown)} not defined")
     return outcome
 

@@ -17,14 +17,16 @@ import pandas as pd
 from comparisons.comparison import (
     ELEMENT_COLUMNS,
     FEW_NUMBERS,
+    VERDICTS,
     Comparison,
     Measured,
     element_name,
     greatest,
     quantity_name,
 )
+from comparisons.equations import misprints
 from comparisons.mathml import mathml
-from comparisons.proof import is_named
+from comparisons.proof import counted
 from comparisons.report import check_line, versions_line
 from comparisons.sweep import Sweep
 from comparisons.work import extra
@@ -187,7 +189,8 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
     section.tables.append(table(worst, f"{identity}-rows", caption, ROW_ORDER))
     problem = comparison.problems.get((case, start))
     few = sum(m.hand.size for m in first) <= FEW_NUMBERS and len(measured[0].sizes) <= MOST_LAYERS + 1
-    if few and not any(m.hand.ndim > 2 for m in first):
+    stacked = any(m.hand.ndim > 2 for m in first)
+    if few and not stacked:
         rows = [row for m in first for row in m.element_rows(everything=True)]
         elements = pd.DataFrame(rows, columns=ELEMENT_COLUMNS)
         caption = f"Every number of step {start}, as in elements.csv"
@@ -196,7 +199,7 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
             row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
         section.network = drawing(first, problem)
         section.tables.append(shown)
-    elif not any(m.hand.ndim > 2 for m in first):
+    elif not stacked:
         section.blocks = blocks(first)
     training = comparison.training
     training = training[training["case"] == case]
@@ -320,16 +323,15 @@ def _stroke(problem: Any, l: int, value: float | None) -> float:
     """How thick an edge is: as its weight among the others of its layer, and thin where there are many."""
     if value is None:
         return 1.0
-    largest, thickest = (
-        float(np.abs(problem.weights[l - 1]).max()) or 1.0,
-        3.5 if problem.weights[l - 1].size < 30 else 1.2,
-    )
+    weights = problem.weights[l - 1]
+    largest = float(np.abs(weights).max()) or 1.0
+    thickest = 3.5 if weights.size < 30 else 1.2
     return round(0.4 + thickest * abs(value) / largest, 2)
 
 
 def _gravest(verdicts: Any) -> str:
     worst = max((int(part.max()) for part in verdicts), default=0)
-    return ("ok", "undecided", "inherited", "wrong")[worst]
+    return VERDICTS[worst]
 
 
 # A large network: blocks, and its matrices as heat maps.
@@ -470,7 +472,7 @@ def _svg(figure: Any) -> str:
 def equation_section(frame: pd.DataFrame, values: pd.DataFrame) -> Section:
     """Return the equations of the note, set as mathematics, with their numbers for one network."""
     section = Section("equations", "The note's equations")
-    wrong = int(frame["as_printed"].isin(["differs", "shape"]).sum())
+    wrong = len(misprints(frame))
     loose = int((frame["as_printed"] == "notation").sum())
     section.text = [
         f"{len(frame)} equations as printed, each beside autograd: {wrong} are misprinted, {loose} have loose notation."
@@ -516,10 +518,8 @@ def _numbers(left: str, values: pd.DataFrame, names: Sequence[str]) -> list[list
 
 def mistake_section(frame: pd.DataFrame) -> Section:
     """Return the matrix of mistakes and architectures, and the rows where something was missed."""
-    counted = frame[frame["applicable"] == "yes"].assign(
-        is_named=is_named, located=lambda rows: rows["expected_wrong"] == rows["first_wrong"]
-    )
-    alone = counted[~counted["mistake"].str.contains(" + ", regex=False)]
+    count = counted(frame)
+    alone = count[~count["mistake"].str.contains(" + ", regex=False)]
     rows = []
     for mistake, part in alone.groupby("mistake", sort=False):
         row: dict[str, Any] = {"mistake": mistake}
@@ -533,7 +533,7 @@ def mistake_section(frame: pd.DataFrame) -> Section:
     ]
     matrix = pd.DataFrame(rows)
     section.tables.append(table(matrix, "mistakes-matrix", "Mistakes by architecture", list(matrix.columns)))
-    missed = counted[(counted["mistake"] != "none") & ~(counted["caught"].astype(bool) & counted["is_named"])]
+    missed = count[(count["mistake"] != "none") & ~(count["caught"].astype(bool) & count["is_named"])]
     caption = "Rows of mistakes.csv in which the mistake was not named"
     section.tables.append(table(missed, "mistakes-missed", caption, list(frame.columns)))
     return section

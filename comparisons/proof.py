@@ -150,10 +150,15 @@ def prove(chosen: Sequence[Cell], jobs: int = 1) -> pd.DataFrame:
 
 def proven(frame: pd.DataFrame) -> bool:
     """Return whether every mistake that shows was caught, and located where all is given, without a false alarm."""
-    counted = frame[frame["applicable"] == "yes"]
-    right, wrong = counted[counted["mistake"] == "none"], counted[counted["mistake"] != "none"]
-    located = wrong["expected_wrong"] == wrong["first_wrong"]
-    return bool(not right["caught"].any() and wrong["caught"].all() and located[wrong["given"] == "all"].all())
+    count = counted(frame)
+    right, wrong = count[count["mistake"] == "none"], count[count["mistake"] != "none"]
+    return bool(not right["caught"].any() and wrong["caught"].all() and wrong["located"][wrong["given"] == "all"].all())
+
+
+def counted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that count, with whether the mistake was located, and is_named."""
+    rows = frame[frame["applicable"] == "yes"]
+    return rows.assign(located=rows["expected_wrong"] == rows["first_wrong"], is_named=is_named)
 
 
 def is_named(frame: pd.DataFrame) -> pd.Series:

@@ -20,7 +20,7 @@ from comparisons.comparison import Comparison, greatest, write_csv
 from comparisons.equations import misprints
 from comparisons.examples import Example
 from comparisons.mistakes import MISTAKES
-from comparisons.proof import GIVEN, is_named
+from comparisons.proof import GIVEN, counted
 from comparisons.sweep import Sweep
 from handnet import __version__
 from handnet.files import replacing
@@ -107,14 +107,12 @@ def catalogue_table() -> str:
 
 def mistake_table(frame: pd.DataFrame) -> str:
     """Return a table with one line per mistake, the pairs together, and one for no mistake at all."""
-    counted = frame[frame["applicable"] == "yes"].assign(
-        named=is_named, located=lambda rows: rows["expected_wrong"] == rows["first_wrong"]
-    )
-    kind = counted["mistake"].where(~counted["mistake"].str.contains(" + ", regex=False), "two together")
+    count = counted(frame)
+    kind = count["mistake"].where(~count["mistake"].str.contains(" + ", regex=False), "two together")
     rows: list[tuple[str, ...]] = [("mistake", "cells", "caught", "located", "named", "with gradients only")]
-    for mistake, cells in counted.groupby(kind, sort=False):
+    for mistake, cells in count.groupby(kind, sort=False):
         whole, part = (cells[cells["given"] == given] for given in GIVEN)
-        shares = [cells["caught"].mean(), whole["located"].mean(), whole["named"].mean(), part["named"].mean()]
+        shares = [cells["caught"].mean(), whole["located"].mean(), whole["is_named"].mean(), part["is_named"].mean()]
         shown = [
             "" if np.isnan(share) or (mistake == "none" and i) else f"{share:.1%}" for i, share in enumerate(shares)
         ]
@@ -124,15 +122,15 @@ def mistake_table(frame: pd.DataFrame) -> str:
 
 def mistakes_line(frame: pd.DataFrame) -> str:
     """Return the result of the mistakes in one line."""
-    counted = frame[frame["applicable"] == "yes"]
-    right, wrong = counted[counted["mistake"] == "none"], counted[counted["mistake"] != "none"]
+    count = counted(frame)
+    right, wrong = count[count["mistake"] == "none"], count[count["mistake"] != "none"]
     whole = wrong[wrong["given"] == "all"]
-    same = wrong[wrong["named"].str.contains("=") & is_named(wrong)]["named"].nunique()
+    same = wrong[wrong["named"].str.contains("=") & wrong["is_named"]]["named"].nunique()
     return (
         f"{wrong['caught'].sum():,} of {len(wrong):,} mistakes caught,"
-        f" {(whole['expected_wrong'] == whole['first_wrong']).sum():,} of {len(whole):,} located,"
-        f" {is_named(wrong).sum():,} of {len(wrong):,} named ({same} times two are the same formula);"
-        f" {right['caught'].sum()} false alarms in {len(right)}; {len(frame) - len(counted):,} cells do not apply"
+        f" {whole['located'].sum():,} of {len(whole):,} located,"
+        f" {wrong['is_named'].sum():,} of {len(wrong):,} named ({same} times two are the same formula);"
+        f" {right['caught'].sum()} false alarms in {len(right)}; {len(frame) - len(count):,} cells do not apply"
     )
 
 
