@@ -122,7 +122,7 @@ class Setting:
         return [*weights, inputs, rng.random((BLOCK, self.batch, self.sizes[-1]))]
 
     def replay(self, index: int) -> str:
-        """Return the command that compares one network of the sweep alone."""
+        """Return the command that compares handnet's own network of this number alone."""
         names = self.activation[:1] if len(set(self.activation)) == 1 else self.activation
         return (
             f"handnet compare --replay {self.seed}:{index} --sizes {','.join(map(str, self.sizes))}"
@@ -215,18 +215,17 @@ class Subject:
                 if alone and given.keys() != alone[0].keys():
                     raise ImplementationError("it gives other quantities than of the networks before")
             except ImplementationError as failure:
-                replay = f"{setting.replay(block * BLOCK + i)}{self.options}"
+                replay = self.replay(setting, block * BLOCK + i)
                 raise ImplementationError(f"{failure}; replay: {replay}") from None
             alone.append(given)
         return {key: np.stack([given[key] for given in alone]) for key in alone[0]}
 
-    @property
-    def options(self) -> str:
-        """What is added to a command to have this subject."""
+    def replay(self, setting: Setting, index: int) -> str:
+        """Return the command that compares one network of the sweep alone."""
         if not self.target:
-            return ""
-        others = (f" --{name} {value}" for name, value in (("layout", self.layout), ("reduction", self.reduction)))
-        return f" --implementation {shlex.quote(self.target)}{''.join(others)}"
+            return setting.replay(index)
+        own = f"--implementation {shlex.quote(self.target)} --layout {self.layout} --reduction {self.reduction}"
+        return f"{setting.replay(index)} {own}"
 
     @property
     def source(self) -> str:
@@ -369,7 +368,7 @@ class Sweep:
     @property
     def replay(self) -> str:
         """The command that compares the worst network alone."""
-        return self.worst.replay(self.figures[self.worst].worst_index) + self.subject.options
+        return self.subject.replay(self.worst, self.figures[self.worst].worst_index)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -542,6 +541,6 @@ def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comp
         sizes=setting.sizes,
         activation=setting.activation,
         dtype=setting.dtype,
-        replay=setting.replay(index) + subject.options,
+        replay=subject.replay(setting, index),
         diagnosis=diagnose([trial], measured),
     )
