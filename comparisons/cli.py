@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pandas as pd
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the hand-written network beside autograd",
         description="Compare the hand-written network with autograd. Without a CASE: all, and the note's equations.",
     )
-    compare.add_argument("cases", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)}")
+    compare.add_argument("cases", nargs="*", default=[], metavar="CASE", help=f"one of {', '.join(CASES)}")
     compare.add_argument("--dtype", choices=DTYPES, default="float64")
     compare.add_argument("--steps", type=_natural, help="training steps, instead of each case's own")
     compare.add_argument("--learning-rate", type=float, help="instead of each case's own")
@@ -232,8 +232,8 @@ def _compare(options: argparse.Namespace) -> tuple[int, str]:
     _refuse(options, of_replay, "without --replay")
     results = {name: _run_case(name, options) for name in dict.fromkeys(options.cases or CASES)}
     tables = report.joined_tables(results, options.elements == "all")
-    parts = [report.case_table(results), report.blind_lines(results)]
-    parts += [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
+    messages = [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
+    parts = [report.case_table(results), report.blind_lines(results), *messages]
     passed, line = all(result.passed for result in results.values()), report.compare_line(results)
     answer = line + report.sharpness(results)
     sections = page.comparison_sections(results) if options.html else []
@@ -243,10 +243,7 @@ def _compare(options: argparse.Namespace) -> tuple[int, str]:
         parts.append(report.equation_table(frame))
         passed, of_note = passed and sound(frame), report.equations_line(frame)
         line, answer = f"{line}; {of_note}", f"{answer}; {of_note}"
-        if options.html:
-            tables["equation_values.csv"] = _note_values()
-            sections.append(page.equation_section(frame, tables["equation_values.csv"]))
-    messages = [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
+        sections += _note_section(options, tables)
     shown = _page(options, "The hand-written network beside autograd", answer, passed, sections, messages)
     report.write_reports(tables, options.out, started, shown)
     return MATCH if passed else MISMATCH, _ending(parts, line, options)
@@ -257,9 +254,7 @@ def _compare_replayed(options: argparse.Namespace, started: float) -> tuple[int,
     how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
     comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
     title = f"Network {index} of seed {seed} beside autograd"
-    shown = page.comparison_page(comparison, title) if options.html else None
-    report.write_reports(comparison.tables(options.elements == "all"), options.out, started, shown)
-    return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
+    return _shown(comparison, title, options, started, everything=options.elements == "all")
 
 
 def _run_case(name: str, options: argparse.Namespace) -> Comparison:
@@ -281,14 +276,10 @@ def _run_case(name: str, options: argparse.Namespace) -> Comparison:
 def _equations(options: argparse.Namespace) -> tuple[int, str]:
     started = time.time()
     frame = evaluate_equations(options.points, options.seed)
-    tables, sections = {"equations.csv": frame}, []
-    if options.html:
-        tables["equation_values.csv"] = _note_values()
-        sections.append(page.equation_section(frame, tables["equation_values.csv"]))
-    shown = _page(options, "The note's equations beside autograd", report.equations_line(frame), sound(frame), sections)
+    tables, line = {"equations.csv": frame}, report.equations_line(frame)
+    shown = _page(options, "The note's equations beside autograd", line, sound(frame), _note_section(options, tables))
     report.write_reports(tables, options.out, started, shown)
-    text = _ending([report.equation_table(frame)], report.equations_line(frame), options)
-    return MATCH if sound(frame) else MISMATCH, text
+    return MATCH if sound(frame) else MISMATCH, _ending([report.equation_table(frame)], line, options)
 
 
 def _check(options: argparse.Namespace) -> tuple[int, str]:
@@ -298,11 +289,11 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
         example = read_example(options.target)
         frame = check_example(example)
         right = bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any())
-        section = page.worked_section(example.title, example.source, frame, [n.name for n in example.printed])
-        shown = _page(options, "Printed numbers beside autograd", report.worked_line(frame), right, [section])
+        line, names = report.worked_line(frame), [number.name for number in example.printed]
+        sections = [page.worked_section(example.title, example.source, frame, names)] if options.html else []
+        shown = _page(options, "Printed numbers beside autograd", line, right, sections)
         report.write_reports({"worked.csv": frame}, options.out, started, shown)
-        text = _ending([report.worked_table(example, frame)], report.worked_line(frame), options)
-        return MATCH if right else MISMATCH, text
+        return MATCH if right else MISMATCH, _ending([report.worked_table(example, frame)], line, options)
     comparison = check(
         load(options.target),
         layout=options.layout,
@@ -315,19 +306,23 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
         seed=options.seed,
     )
     comparison = replace(comparison, replay=_again(options))
-    shown = page.comparison_page(comparison, f"{options.target} beside autograd") if options.html else None
-    report.write_reports(comparison.tables(), options.out, started, shown)
+    return _shown(comparison, f"{options.target} beside autograd", options, started)
+
+
+def _shown(
+    comparison: Comparison, title: str, options: argparse.Namespace, started: float, everything: bool = False
+) -> tuple[int, str]:
+    """Write one comparison, and return the exit status and what to print."""
+    shown = page.comparison_page(comparison, title) if options.html else None
+    report.write_reports(comparison.tables(everything), options.out, started, shown)
     return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
 
 
 def _again(options: argparse.Namespace) -> str:
     """The command that checks the function again."""
     said = ["handnet", "check", options.target]
-    for name in OF_FUNCTION:
-        value = getattr(options, name)
-        if value != options.command_parser.get_default(name):
-            parts = value if isinstance(value, tuple) else (value,)
-            said += [f"--{name.replace('_', '-')}", ",".join(map(str, parts))]
+    for name, value in _changed(options, OF_FUNCTION):
+        said += [_flag(name), ",".join(map(str, value if isinstance(value, tuple) else (value,)))]
     return shlex.join(said)
 
 
@@ -337,11 +332,10 @@ def _mistakes(options: argparse.Namespace) -> tuple[int, str]:
         _refuse(options, ("jobs", "html"), "with --list")
         return MATCH, f"{report.catalogue_table()}\n\n{len(MISTAKES)} known mistakes"
     frame = prove(list(cells()), options.jobs)
-    sections = [page.mistake_section(frame)] if options.html else []
-    shown = _page(options, "The checker, put to the test", report.mistakes_line(frame), proven(frame), sections)
+    line, sections = report.mistakes_line(frame), [page.mistake_section(frame)] if options.html else []
+    shown = _page(options, "The checker, put to the test", line, proven(frame), sections)
     report.write_reports({"mistakes.csv": frame}, options.out, started, shown)
-    text = _ending([report.mistake_table(frame)], report.mistakes_line(frame), options)
-    return MATCH if proven(frame) else MISMATCH, text
+    return MATCH if proven(frame) else MISMATCH, _ending([report.mistake_table(frame)], line, options)
 
 
 def _sweep(options: argparse.Namespace) -> tuple[int, str]:
@@ -400,11 +394,18 @@ def _speed(options: argparse.Namespace) -> tuple[int, str]:
 
 def _refuse(options: argparse.Namespace, names: Sequence[str], where: str) -> None:
     """Raise ValueError where an option was given that would change nothing."""
-    for name in names:
-        value = getattr(options, name)
-        if value != options.command_parser.get_default(name) and value != []:
-            what = value[0] if name == "cases" else f"--{name.replace('_', '-')}"
-            raise ValueError(f"{what} is of no use {where}")
+    for name, value in _changed(options, names):
+        raise ValueError(f"{value[0] if name == 'cases' else _flag(name)} is of no use {where}")
+
+
+def _changed(options: argparse.Namespace, names: Sequence[str]) -> list[tuple[str, Any]]:
+    """The options among these that are not the command's default."""
+    given = [(name, getattr(options, name)) for name in names]
+    return [(name, value) for name, value in given if value != options.command_parser.get_default(name)]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _subject(options: argparse.Namespace) -> Subject:
@@ -413,10 +414,14 @@ def _subject(options: argparse.Namespace) -> Subject:
     return Subject(options.implementation, options.layout, options.reduction)
 
 
-def _note_values() -> pd.DataFrame:
+def _note_section(options: argparse.Namespace, tables: dict[str, pd.DataFrame]) -> list[page.Section]:
+    """The equations on the page, if one is asked for; their numbers are added to the tables."""
+    if not options.html:
+        return []
     note = case("note")
     inputs, targets = next(note.training())
-    return equation_values(note.network.weights, inputs, targets)
+    tables["equation_values.csv"] = equation_values(note.network.weights, inputs, targets)
+    return [page.equation_section(tables["equations.csv"], tables["equation_values.csv"])]
 
 
 def _page(
