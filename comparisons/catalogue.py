@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -76,13 +76,9 @@ class Trial:
             turned=self.turned | later.turned,
         )
 
-    def without(self, key: Key) -> Trial:
-        """Return the trial as if this quantity had not been given."""
-        return replace(self, given=tuple({k: value for k, value in step.items() if k != key} for step in self.given))
-
-    def only(self, key: Key) -> Trial:
-        """Return the trial as if nothing else had been given."""
-        return replace(self, given=tuple({k: value for k, value in step.items() if k == key} for step in self.given))
+    def where(self, kept: Callable[[Key], bool]) -> Trial:
+        """Return the trial as if only these quantities had been given."""
+        return replace(self, given=tuple({k: value for k, value in step.items() if kept(k)} for step in self.given))
 
     def of_last_step(self) -> Trial:
         """Return the last step alone."""

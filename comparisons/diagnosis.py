@@ -116,9 +116,9 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     if seen.key == COST:
         # Nothing else is computed from the cost, so it is no reason for what else is wrong.
         others = [m for m in measured if m.key != COST]
-        rest = diagnose([trial.without(COST) for trial in trials], others, single.without(COST) if single else None)
+        rest = diagnose([trial.where(COST.__ne__) for trial in trials], others, single and single.where(COST.__ne__))
         if rest:
-            own = explanations([trial.only(COST) for trial in trials], numbers[0])
+            own = explanations([trial.where(COST.__eq__) for trial in trials], numbers[0])
             own = [variant for variant in own if all(overridden(name) == {"shared_cost"} for name in variant.mistakes)]
             said = _explained(own, seen, None, trials) if own else said
             both = said.mistakes + rest.mistakes
