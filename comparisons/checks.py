@@ -206,11 +206,12 @@ def check(
     )
     with np.errstate(all="ignore"):
         put = _put(implementation, [made(shape) for shape in asked], made)
-        if put.diagnosis and not put.diagnosis.mistakes and WITHOUT in put.remarks:
+        # No candidate: the cost may be explained, but what else is wrong is not.
+        if put.diagnosis and not put.diagnosis.candidates and WITHOUT in put.remarks:
             # Deltas that are wrong either way: perhaps the 1/N was in them after all.
             other = _put(implementation, [made(shape) for shape in asked], made, trusting=False)
-            put = other if other.diagnosis and other.diagnosis.mistakes else put
-        if put.diagnosis and not put.diagnosis.mistakes and dtype == np.float64 and _is_float32(put.trials):
+            put = other if other.diagnosis and other.diagnosis.candidates else put
+        if put.diagnosis and not put.diagnosis.candidates and dtype == np.float64 and _is_float32(put.trials):
             # What is wrong besides shows where float32 is no mistake.
             narrow = partial(made, dtype=np.dtype(np.float32))
             besides = _put(implementation, [narrow(shape) for shape in asked], narrow).diagnosis

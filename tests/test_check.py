@@ -1107,6 +1107,18 @@ def test_a_wrong_cost_is_named_beside_what_nothing_explains():
     assert "it is -1 times autograd's" in diagnosis.message
 
 
+def test_a_wrong_cost_that_is_named_alone_is_no_end_of_the_search():
+    """Deltas with the 1/N in them, which look as if they were without it."""
+
+    def no_half_and_biases_averaged_twice(weights, x, t):
+        made = Network(weights).backprop(x, t)
+        gradients = [2 * np.vstack([g[:-1], g[-1:] / len(x)]) for g in made.gradients]
+        return {"cost": 2 * made.cost, "deltas": [2 * d for d in made.deltas], "gradients": gradients}
+
+    found = check(no_half_and_biases_averaged_twice).diagnosis
+    assert set(found.mistakes) == {"no_half", "bias_averaged_twice"}
+
+
 def test_a_mistake_in_float32_is_named_beside_float32():
     diagnosis = check(lambda *question: sigmoid_prime_of_a(*rounded(question)), layout="columns").diagnosis
     assert diagnosis.mistakes == ("single_precision", "slope_of_activation")
