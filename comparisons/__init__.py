@@ -9,9 +9,9 @@ True
 """
 
 from comparisons.checks import assert_matches_autograd, check, compare
-from comparisons.comparison import Comparison, MismatchError
-from comparisons.page import to_html
-from comparisons.twin import from_torch, to_torch
+from comparisons.output.page import to_html
+from comparisons.reference.twin import from_torch, to_torch
+from comparisons.verdict.comparison import Comparison, MismatchError
 
 __all__ = [
     "Comparison",

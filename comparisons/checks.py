@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from comparisons.catalogue import Trial, blind
-from comparisons.comparison import Comparison, Measured, distance
-from comparisons.diagnosis import Diagnosis, diagnose
-from comparisons.implementation import Implementation
-from comparisons.measure import Problem, Truth, measure, shaped
-from comparisons.probes import Probe, architectures, probe, square
-from comparisons.session import WITHOUT, Session, hints
-from comparisons.twin import Quantities, TwinPass, checked_device, in_order
+from comparisons.diagnosis.diagnose import Diagnosis, diagnose
+from comparisons.mistakes.catalogue import Trial, blind
+from comparisons.reference.twin import Quantities, TwinPass, checked_device, in_order
+from comparisons.subject.implementation import Implementation
+from comparisons.subject.probes import Probe, architectures, probe, square
+from comparisons.subject.session import WITHOUT, Session, hints
+from comparisons.verdict.comparison import Comparison, Measured, distance
+from comparisons.verdict.judging import Problem, Truth, measure, shaped
 from handnet import Network, Pass
 
 

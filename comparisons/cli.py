@@ -16,22 +16,22 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
-from comparisons import page, report
-from comparisons.cases import CASES, case
 from comparisons.checks import check, compare_batches
-from comparisons.comparison import Comparison
-from comparisons.equations import POINTS, equation_values, evaluate_equations, sound
-from comparisons.examples import MOST_NODES, read_example
-from comparisons.implementation import REDUCTIONS, load
-from comparisons.mistakes import MISTAKES
-from comparisons.planted import all_caught, planted_grid, sweep_planted
-from comparisons.proof import cells, prove, proven
-from comparisons.reading import LAYOUTS, ImplementationError
-from comparisons.speed import measure_scaling, measure_speed
-from comparisons.sweep import Setting, Subject, grid, replayed, sweep
-from comparisons.twin import checked_device
-from comparisons.work import default_jobs
-from comparisons.worked import check_example
+from comparisons.mistakes.known import MISTAKES
+from comparisons.output import page, report
+from comparisons.reference.twin import checked_device
+from comparisons.studies.cases import CASES, case
+from comparisons.studies.equations import POINTS, equation_values, evaluate_equations, sound
+from comparisons.studies.examples import MOST_NODES, read_example
+from comparisons.studies.planted import all_caught, planted_grid, sweep_planted
+from comparisons.studies.proof import cells, prove, proven
+from comparisons.studies.speed import measure_scaling, measure_speed
+from comparisons.studies.sweep import Setting, Subject, grid, replayed, sweep
+from comparisons.studies.work import default_jobs
+from comparisons.studies.worked import check_example
+from comparisons.subject.implementation import REDUCTIONS, load
+from comparisons.subject.reading import LAYOUTS, ImplementationError
+from comparisons.verdict.comparison import Comparison
 
 DTYPES = ("float64", "float32")
 MATCH, MISMATCH, BAD_INPUT = 0, 1, 2

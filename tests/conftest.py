@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparisons.comparison import Comparison, write_csv
+from comparisons.verdict.comparison import Comparison, write_csv
 
 running: list[str] = []
 made: list[tuple[str, Comparison]] = []

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from comparisons import MismatchError, assert_matches_autograd, check
-from comparisons.catalogue import hidden
-from comparisons.probes import QUANTITIES, architectures, probe
+from comparisons.mistakes.catalogue import hidden
+from comparisons.subject.probes import QUANTITIES, architectures, probe
 from handnet import Network
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparisons import cases
-from comparisons.cases import CASES, Case, always, case, load_digits
 from comparisons.cli import main
-from comparisons.comparison import ELEMENT_COLUMNS, FRAME_COLUMNS
+from comparisons.studies import cases
+from comparisons.studies.cases import CASES, Case, always, case, load_digits
+from comparisons.verdict.comparison import ELEMENT_COLUMNS, FRAME_COLUMNS
 from handnet import Network
 
 HTML = ["--html"] if all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))) else []

@@ -7,9 +7,9 @@ import pytest
 
 from comparisons import compare
 from comparisons.checks import hand_quantities
-from comparisons.complex_step import third_opinion
-from comparisons.measure import Problem, Truth
-from comparisons.mistakes import MISTAKES
+from comparisons.mistakes.known import MISTAKES
+from comparisons.reference.complex_step import third_opinion
+from comparisons.verdict.judging import Problem, Truth
 from handnet import Network
 from handnet.activations import ACTIVATIONS
 
@@ -158,7 +158,7 @@ def test_a_wrong_twin_would_be_told_from_a_wrong_implementation(rng, monkeypatch
     """With torch's tanh kernel in the place of the sigmoid's, the implementation is right and the twin wrong."""
     import torch
 
-    from comparisons import twin
+    from comparisons.reference import twin
 
     wrong = twin.MODULES | {"sigmoid": torch.nn.Tanh}
     monkeypatch.setattr(twin, "MODULES", wrong)

@@ -11,10 +11,11 @@ import pytest
 
 import handnet
 import handnet.network
-from comparisons import complex_step, diagnosis, twin
 from comparisons.cli import main
-from comparisons.equations import evaluate_equations
-from comparisons.mistakes import MISTAKES
+from comparisons.diagnosis import diagnose as diagnosis
+from comparisons.mistakes.known import MISTAKES
+from comparisons.reference import complex_step, twin
+from comparisons.studies.equations import evaluate_equations
 from handnet.activations import ACTIVATIONS
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ import pytest
 
 from comparisons import Comparison, MismatchError, compare
 from comparisons.checks import hand_quantities
-from comparisons.comparison import write_csv
-from comparisons.measure import Problem, Truth, measure
+from comparisons.verdict.comparison import write_csv
+from comparisons.verdict.judging import Problem, Truth, measure
 from handnet import Network
 
 SIZES = (3, 5, 4, 2)

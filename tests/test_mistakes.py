@@ -2,8 +2,18 @@ import numpy as np
 import pytest
 
 from comparisons.checks import hand_quantities
-from comparisons.measure import Problem, Truth, measure
-from comparisons.mistakes import MISTAKES, SEAMS, Lineup, NotApplicable, Seams, Variant, overridden, pairs, singles
+from comparisons.mistakes.known import (
+    MISTAKES,
+    SEAMS,
+    Lineup,
+    NotApplicable,
+    Seams,
+    Variant,
+    overridden,
+    pairs,
+    singles,
+)
+from comparisons.verdict.judging import Problem, Truth, measure
 from handnet import Network
 
 SIZES = (4, 4, 4, 4)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparisons.equations import evaluate_equations, misprints, sound
-from comparisons.twin import Twin
+from comparisons.reference.twin import Twin
+from comparisons.studies.equations import evaluate_equations, misprints, sound
 from handnet import Network
 from handnet.activations import sigmoid
 from handnet.note import Note, ShapeError, difference, hadamard, matrix, product
@@ -194,7 +194,7 @@ PRINTED_FIRST_ROUND = [
     ("printed", "of"), [row[1:] for row in PRINTED_FIRST_ROUND], ids=[r[0] for r in PRINTED_FIRST_ROUND]
 )
 def test_the_published_first_round_is_reproduced(printed, of):
-    from comparisons.cases import case
+    from comparisons.studies.cases import case
 
     made = case("step-by-step")
     ((inputs, targets), _) = made.training()

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from pages import WRONG, Page
 
-from comparisons import compare, page, to_html, work
+from comparisons import compare, to_html
 from comparisons.cli import main
-from comparisons.equations import equation_values, evaluate_equations
-from comparisons.mathml import NotationError, mathml
-from comparisons.page import mistake_section, render
-from comparisons.proof import cells, is_named, prove
+from comparisons.output import page
+from comparisons.output.mathml import NotationError, mathml
+from comparisons.output.page import mistake_section, render
+from comparisons.studies import work
+from comparisons.studies.equations import equation_values, evaluate_equations
+from comparisons.studies.proof import cells, is_named, prove
 from handnet import Network
 
 pytest.importorskip("jinja2")

@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from comparisons import cli, proof
+from comparisons import cli
 from comparisons.cli import main
-from comparisons.mistakes import MISTAKES, Variant
-from comparisons.proof import MISTAKE_COLUMNS, Cell, cells, is_named, prove, proven
+from comparisons.mistakes.known import MISTAKES, Variant
+from comparisons.studies import proof
+from comparisons.studies.proof import MISTAKE_COLUMNS, Cell, cells, is_named, prove, proven
 
 
 @pytest.fixture(scope="module")

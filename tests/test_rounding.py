@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from comparisons.checks import hand_quantities
-from comparisons.measure import Problem, Truth, measure
-from comparisons.rounding import Rounding
-from comparisons.twin import Twin
+from comparisons.reference.rounding import Rounding
+from comparisons.reference.twin import Twin
+from comparisons.verdict.judging import Problem, Truth, measure
 from handnet import Network
 from handnet.activations import ACTIVATIONS
 

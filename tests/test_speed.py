@@ -5,9 +5,9 @@ import time
 import pandas as pd
 import pytest
 
-from comparisons import speed
 from comparisons.cli import main
-from comparisons.speed import SCALING_COLUMNS, SPEED_COLUMNS, medians, one_by_one, step_contenders
+from comparisons.studies import speed
+from comparisons.studies.speed import SCALING_COLUMNS, SPEED_COLUMNS, medians, one_by_one, step_contenders
 from handnet import Network
 
 pytest.importorskip("threadpoolctl")

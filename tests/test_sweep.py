@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparisons import sweep as module
 from comparisons.cli import main
-from comparisons.measure import Truth, measure
-from comparisons.mistakes import MISTAKES
-from comparisons.planted import PLANTED_COLUMNS
-from comparisons.sweep import BLOCK, HISTOGRAM_COLUMNS, SWEEP_COLUMNS, Setting, Subject, grid, replayed, sweep
+from comparisons.mistakes.known import MISTAKES
+from comparisons.studies import sweep as module
+from comparisons.studies.planted import PLANTED_COLUMNS
+from comparisons.studies.sweep import BLOCK, HISTOGRAM_COLUMNS, SWEEP_COLUMNS, Setting, Subject, grid, replayed, sweep
+from comparisons.verdict.judging import Truth, measure
 
 SETTINGS = [
     Setting.of((2, 2, 2), "sigmoid"),
@@ -403,7 +403,7 @@ def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(
 
 def test_a_cluster_that_nobody_answers_for_is_one_line(tmp_path, capsys, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("comparisons.work.PATIENCE", 1)
+    monkeypatch.setattr("comparisons.studies.work.PATIENCE", 1)
     address = "tcp://127.0.0.1:9"
     assert main(["sweep", "--networks", "100", "--cluster", address, "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err

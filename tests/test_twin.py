@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from comparisons import compare, from_torch, to_torch
-from comparisons.twin import Twin
+from comparisons.reference.twin import Twin
 from handnet import Network
 
 SIZES = [3, 5, 4, 2]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from comparisons.cli import main
-from comparisons.examples import ExampleError, read_example
-from comparisons.worked import WORKED_COLUMNS, check_example
+from comparisons.studies.examples import ExampleError, read_example
+from comparisons.studies.worked import WORKED_COLUMNS, check_example
 
 EXAMPLE = """
 sizes = [2, 2, 2]

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comparisons.catalogue import ALONE, effects
-from comparisons.comparison import distance
-from comparisons.examples import Example, Printed
-from comparisons.measure import Pair, Problem, Truth
-from comparisons.mistakes import Lineup, Variant, overridden, pairs, singles
-from comparisons.twin import Key, Twin
-from comparisons.work import progress
+from comparisons.mistakes.catalogue import ALONE, effects
+from comparisons.mistakes.known import Lineup, Variant, overridden, pairs, singles
+from comparisons.reference.twin import Key, Twin
+from comparisons.studies.examples import Example, Printed
+from comparisons.studies.work import progress
+from comparisons.verdict.comparison import distance
+from comparisons.verdict.judging import Pair, Problem, Truth
 from handnet.activations import FloatArray
 
 WORKED_COLUMNS = (

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from comparisons.twin import Key
+from comparisons.reference.twin import Key
 from handnet.activations import FloatArray
 from handnet.files import replacing
 

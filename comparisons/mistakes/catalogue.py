@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.comparison import Measured, distance, over
-from comparisons.measure import Pair, Problem, Truth
-from comparisons.mistakes import MISTAKES, Lineup, Variant, narrowed, pairs, singles, widened
-from comparisons.twin import Key, Quantities
+from comparisons.mistakes.known import MISTAKES, Lineup, Variant, narrowed, pairs, singles, widened
+from comparisons.reference.twin import Key, Quantities
+from comparisons.verdict.comparison import Measured, distance, over
+from comparisons.verdict.judging import Pair, Problem, Truth
 from handnet import Network
 from handnet.activations import FloatArray
 

@@ -14,7 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from comparisons.comparison import (
+from comparisons.output.mathml import mathml
+from comparisons.output.report import check_line, versions_line
+from comparisons.studies.equations import misprints
+from comparisons.studies.proof import counted
+from comparisons.studies.sweep import Sweep
+from comparisons.studies.work import extra
+from comparisons.verdict.comparison import (
     ELEMENT_COLUMNS,
     FEW_NUMBERS,
     VERDICTS,
@@ -24,12 +30,6 @@ from comparisons.comparison import (
     greatest,
     quantity_name,
 )
-from comparisons.equations import misprints
-from comparisons.mathml import mathml
-from comparisons.proof import counted
-from comparisons.report import check_line, versions_line
-from comparisons.sweep import Sweep
-from comparisons.work import extra
 from handnet.activations import FloatArray
 from handnet.files import replacing
 

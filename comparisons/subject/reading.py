@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.comparison import quantity_name
-from comparisons.measure import Problem
-from comparisons.twin import Key, Quantities
+from comparisons.reference.twin import Key, Quantities
+from comparisons.verdict.comparison import quantity_name
+from comparisons.verdict.judging import Problem
 from handnet.activations import FloatArray
 
 LAYOUTS = ("note", "linear", "columns")

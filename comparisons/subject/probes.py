@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.catalogue import hidden
-from comparisons.measure import Problem, Truth
+from comparisons.mistakes.catalogue import hidden
+from comparisons.verdict.judging import Problem, Truth
 from handnet import Network
 
 # All widths differ, so that a transpose raises; then all are equal, so that it computes and can be named.

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.comparison import (
+from comparisons.reference.rounding import Rounding
+from comparisons.reference.twin import Key, Quantities, Twin, TwinPass
+from comparisons.verdict.comparison import (
     INHERITED,
     OK,
     UNDECIDED,
@@ -22,8 +24,6 @@ from comparisons.comparison import (
     scale_of,
     sharper,
 )
-from comparisons.rounding import Rounding
-from comparisons.twin import Key, Quantities, Twin, TwinPass
 from handnet.activations import FloatArray
 
 Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation or the tolerance made of it

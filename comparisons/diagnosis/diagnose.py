@@ -8,12 +8,12 @@ from itertools import product
 
 import numpy as np
 
-from comparisons.catalogue import MARGIN, Trial, explanations, made_at
-from comparisons.comparison import Measured, distance, element_name, over, quantity_name
-from comparisons.complex_step import third_opinion
-from comparisons.measure import Problem, Truth, measure
-from comparisons.mistakes import MISTAKES, Variant, overridden
-from comparisons.twin import Key
+from comparisons.mistakes.catalogue import MARGIN, Trial, explanations, made_at
+from comparisons.mistakes.known import MISTAKES, Variant, overridden
+from comparisons.reference.complex_step import third_opinion
+from comparisons.reference.twin import Key
+from comparisons.verdict.comparison import Measured, distance, element_name, over, quantity_name
+from comparisons.verdict.judging import Problem, Truth, measure
 from handnet.activations import FloatArray
 
 COST = ("cost", None)

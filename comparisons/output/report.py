@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from comparisons.comparison import Comparison, greatest, write_csv
-from comparisons.equations import misprints
-from comparisons.examples import Example
-from comparisons.mistakes import MISTAKES
-from comparisons.proof import GIVEN, counted
-from comparisons.sweep import Sweep
+from comparisons.mistakes.known import MISTAKES
+from comparisons.studies.equations import misprints
+from comparisons.studies.examples import Example
+from comparisons.studies.proof import GIVEN, counted
+from comparisons.studies.sweep import Sweep
+from comparisons.verdict.comparison import Comparison, greatest, write_csv
 from handnet import __version__
 from handnet.files import replacing
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from comparisons.checks import compare
-from comparisons.sweep import BLOCK, Setting, sweep
-from comparisons.twin import from_torch, to_torch
-from comparisons.work import extra, keep_memory, progress
+from comparisons.reference.twin import from_torch, to_torch
+from comparisons.studies.sweep import BLOCK, Setting, sweep
+from comparisons.studies.work import extra, keep_memory, progress
 from handnet import Network, augmented
 from handnet.activations import FloatArray
 

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from comparisons.measure import Problem
-from comparisons.twin import Key
+from comparisons.reference.twin import Key
+from comparisons.verdict.judging import Problem
 from handnet import Network
 from handnet.activations import FloatArray
 

@@ -21,16 +21,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from comparisons.catalogue import Trial
 from comparisons.checks import hand_quantities
-from comparisons.comparison import Comparison, distance, over
-from comparisons.diagnosis import diagnose
-from comparisons.implementation import Implementation, load
-from comparisons.journal import Journal
-from comparisons.measure import Pair, Problem, Truth, measure
-from comparisons.reading import ImplementationError
-from comparisons.twin import Key, Quantities
-from comparisons.work import keep_memory, progress, results
+from comparisons.diagnosis.diagnose import diagnose
+from comparisons.mistakes.catalogue import Trial
+from comparisons.reference.twin import Key, Quantities
+from comparisons.studies.journal import Journal
+from comparisons.studies.work import keep_memory, progress, results
+from comparisons.subject.implementation import Implementation, load
+from comparisons.subject.reading import ImplementationError
+from comparisons.verdict.comparison import Comparison, distance, over
+from comparisons.verdict.judging import Pair, Problem, Truth, measure
 from handnet import Network, __version__
 from handnet.activations import FloatArray
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from comparisons.comparison import distance, over
-from comparisons.measure import Problem, Truth
-from comparisons.mistakes import MISTAKES, NotApplicable, Seams, Variant
-from comparisons.sweep import BLOCK, Setting, grid, one_thread
-from comparisons.work import progress, results
+from comparisons.mistakes.known import MISTAKES, NotApplicable, Seams, Variant
+from comparisons.studies.sweep import BLOCK, Setting, grid, one_thread
+from comparisons.studies.work import progress, results
+from comparisons.verdict.comparison import distance, over
+from comparisons.verdict.judging import Problem, Truth
 
 PLANTED_COLUMNS = (
     *("mistake", "sizes", "activation", "dtype", "scale", "batch", "seed"),

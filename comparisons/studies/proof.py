@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comparisons.catalogue import VISIBLE, effects, made_at
 from comparisons.checks import check
-from comparisons.comparison import distance, greatest, quantity_name
-from comparisons.measure import Problem, Truth
-from comparisons.mistakes import Lineup, Variant, alone, pairs, singles
-from comparisons.probes import Probe, probe
-from comparisons.reading import LAYOUTS, samples_out, weights_out
-from comparisons.work import progress, results
+from comparisons.mistakes.catalogue import VISIBLE, effects, made_at
+from comparisons.mistakes.known import Lineup, Variant, alone, pairs, singles
+from comparisons.studies.work import progress, results
+from comparisons.subject.probes import Probe, probe
+from comparisons.subject.reading import LAYOUTS, samples_out, weights_out
+from comparisons.verdict.comparison import distance, greatest, quantity_name
+from comparisons.verdict.judging import Problem, Truth
 from handnet.activations import FloatArray
 
 MISTAKE_COLUMNS = (

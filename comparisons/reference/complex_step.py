@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.measure import Problem
-from comparisons.twin import Key
+from comparisons.reference.twin import Key
+from comparisons.verdict.judging import Problem
 from handnet.activations import FloatArray
 
 STEP = 1e-100

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from comparisons.rounding import Rounding
-from comparisons.twin import Twin
+from comparisons.reference.rounding import Rounding
+from comparisons.reference.twin import Twin
 from handnet.activations import FloatArray
 from handnet.note import Equation, Note, ShapeError
 

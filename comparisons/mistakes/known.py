@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.measure import Problem
-from comparisons.twin import Key, Quantities, in_order
+from comparisons.reference.twin import Key, Quantities, in_order
+from comparisons.verdict.judging import Problem
 from handnet.activations import ACTIVATIONS, FloatArray, sigmoid_slope, tanh_slope
 from handnet.network import augmented
 

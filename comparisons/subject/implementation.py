@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.measure import Problem
-from comparisons.reading import EXPECTED, LAYOUTS, ImplementationError, Reading, parts, samples_out, weights_out
-from comparisons.twin import Key, Quantities
+from comparisons.reference.twin import Key, Quantities
+from comparisons.subject.reading import EXPECTED, LAYOUTS, ImplementationError, Reading, parts, samples_out, weights_out
+from comparisons.verdict.judging import Problem
 
 REDUCTIONS = ("mean", "sum")
+# Frames of our own code are no part of what somebody's code raised.
+HOUSE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def told(raised: BaseException) -> str:
     where = ""
     if not isinstance(raised, SyntaxError):  # which says itself where
         stack = traceback.extract_tb(raised.__traceback__)
-        frames = [frame for frame in stack if Path(frame.filename).parent != Path(__file__).parent]
+        frames = [frame for frame in stack if not Path(frame.filename).is_relative_to(HOUSE)]
         own = [f for f in frames if "site-packages" not in f.filename and "importlib" not in f.filename] or frames
         where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     return f"{type(raised).__name__}{': ' + reason if reason else ''}{where}"

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from comparisons.catalogue import MARGIN, Trial
-from comparisons.comparison import Measured, distance, quantity_name
-from comparisons.implementation import Answer, Implementation
-from comparisons.measure import Pair, Truth, measure
-from comparisons.probes import Probe
-from comparisons.reading import ImplementationError
-from comparisons.twin import Key, Quantities
+from comparisons.mistakes.catalogue import MARGIN, Trial
+from comparisons.reference.twin import Key, Quantities
+from comparisons.subject.implementation import Answer, Implementation
+from comparisons.subject.probes import Probe
+from comparisons.subject.reading import ImplementationError
+from comparisons.verdict.comparison import Measured, distance, quantity_name
+from comparisons.verdict.judging import Pair, Truth, measure
 from handnet import Network
 from handnet.activations import FloatArray
 

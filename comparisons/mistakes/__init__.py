@@ -1,0 +1,1 @@
+"""What people get wrong: each known mistake, and what it changes."""

@@ -1,0 +1,1 @@
+"""What is right: torch's own numbers, and how far apart two right answers can lie."""

@@ -1,0 +1,1 @@
+"""Whose code is judged: how it wants to be called, what it is asked, and what it returned."""

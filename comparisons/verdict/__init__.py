@@ -1,0 +1,1 @@
+"""How it is judged: one set of quantities beside the reference, to a verdict for each number."""
