@@ -14,12 +14,16 @@ from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.mistakes.catalogue import Trial, blind
-from comparisons.reference.twin import Quantities, TwinPass, checked_device, in_order
+from comparisons.reference.quantities import Problem, Quantities, in_order
+from comparisons.reference.truth import Truth
+from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
 from comparisons.subject.probes import Probe, architectures, probe, square
 from comparisons.subject.session import WITHOUT, Session, hints
-from comparisons.verdict.comparison import Comparison, Measured, distance
-from comparisons.verdict.judging import Problem, Truth, measure, shaped
+from comparisons.verdict.comparison import Comparison
+from comparisons.verdict.distance import distance
+from comparisons.verdict.judging import measure, shaped
+from comparisons.verdict.measured import Measured
 from handnet import Network, Pass
 
 

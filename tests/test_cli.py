@@ -11,7 +11,7 @@ import pytest
 from comparisons.cli import main
 from comparisons.studies import cases
 from comparisons.studies.cases import CASES, Case, always, case, load_digits
-from comparisons.verdict.comparison import ELEMENT_COLUMNS, FRAME_COLUMNS
+from comparisons.verdict.measured import ELEMENT_COLUMNS, FRAME_COLUMNS
 from handnet import Network
 
 HTML = ["--html"] if all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))) else []

@@ -9,7 +9,8 @@ from comparisons import compare
 from comparisons.checks import hand_quantities
 from comparisons.mistakes.known import MISTAKES
 from comparisons.reference.complex_step import third_opinion
-from comparisons.verdict.judging import Problem, Truth
+from comparisons.reference.quantities import Problem
+from comparisons.reference.truth import Truth
 from handnet import Network
 from handnet.activations import ACTIVATIONS
 

@@ -10,8 +10,10 @@ import pytest
 
 from comparisons import Comparison, MismatchError, compare
 from comparisons.checks import hand_quantities
+from comparisons.reference.quantities import Problem
+from comparisons.reference.truth import Truth
 from comparisons.verdict.comparison import write_csv
-from comparisons.verdict.judging import Problem, Truth, measure
+from comparisons.verdict.judging import measure
 from handnet import Network
 
 SIZES = (3, 5, 4, 2)

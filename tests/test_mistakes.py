@@ -13,7 +13,9 @@ from comparisons.mistakes.known import (
     pairs,
     singles,
 )
-from comparisons.verdict.judging import Problem, Truth, measure
+from comparisons.reference.quantities import Problem
+from comparisons.reference.truth import Truth
+from comparisons.verdict.judging import measure
 from handnet import Network
 
 SIZES = (4, 4, 4, 4)

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from comparisons.checks import hand_quantities
+from comparisons.reference.quantities import Problem
 from comparisons.reference.rounding import Rounding
+from comparisons.reference.truth import Truth
 from comparisons.reference.twin import Twin
-from comparisons.verdict.judging import Problem, Truth, measure
+from comparisons.verdict.judging import measure
 from handnet import Network
 from handnet.activations import ACTIVATIONS
 

@@ -21,10 +21,11 @@ import pytest
 
 from comparisons.cli import main
 from comparisons.mistakes.known import MISTAKES
+from comparisons.reference.truth import Truth
 from comparisons.studies import sweep as module
 from comparisons.studies.planted import PLANTED_COLUMNS
 from comparisons.studies.sweep import BLOCK, HISTOGRAM_COLUMNS, SWEEP_COLUMNS, Setting, Subject, grid, replayed, sweep
-from comparisons.verdict.judging import Truth, measure
+from comparisons.verdict.judging import measure
 
 SETTINGS = [
     Setting.of((2, 2, 2), "sigmoid"),

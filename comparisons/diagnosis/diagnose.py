@@ -11,9 +11,11 @@ import numpy as np
 from comparisons.mistakes.catalogue import MARGIN, Trial, explanations, made_at
 from comparisons.mistakes.known import MISTAKES, Variant, overridden
 from comparisons.reference.complex_step import third_opinion
-from comparisons.reference.twin import Key
-from comparisons.verdict.comparison import Measured, distance, element_name, over, quantity_name
-from comparisons.verdict.judging import Problem, Truth, measure
+from comparisons.reference.quantities import Key, Problem, element_name, quantity_name
+from comparisons.reference.truth import Truth
+from comparisons.verdict.distance import distance, over
+from comparisons.verdict.judging import measure
+from comparisons.verdict.measured import Measured
 from handnet.activations import FloatArray
 
 COST = ("cost", None)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from comparisons.mistakes.known import MISTAKES, Lineup, Variant, narrowed, pairs, singles, widened
-from comparisons.reference.twin import Key, Quantities
-from comparisons.verdict.comparison import Measured, distance, over
-from comparisons.verdict.judging import Pair, Problem, Truth
+from comparisons.reference.quantities import Key, Problem, Quantities
+from comparisons.reference.truth import Pair, Truth
+from comparisons.verdict.distance import distance, over
+from comparisons.verdict.measured import Measured
 from handnet import Network
 from handnet.activations import FloatArray
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.reference.twin import Key, Quantities, in_order
-from comparisons.verdict.judging import Problem
+from comparisons.reference.quantities import Key, Problem, Quantities, in_order
 from handnet.activations import ACTIVATIONS, FloatArray, sigmoid_slope, tanh_slope
 from handnet.network import augmented
 

@@ -16,20 +16,14 @@ import pandas as pd
 
 from comparisons.output.mathml import mathml
 from comparisons.output.report import check_line, versions_line
+from comparisons.reference.quantities import element_name, quantity_name
 from comparisons.studies.equations import misprints
 from comparisons.studies.proof import counted
 from comparisons.studies.sweep import Sweep
 from comparisons.studies.work import extra
-from comparisons.verdict.comparison import (
-    ELEMENT_COLUMNS,
-    FEW_NUMBERS,
-    VERDICTS,
-    Comparison,
-    Measured,
-    element_name,
-    greatest,
-    quantity_name,
-)
+from comparisons.verdict.comparison import FEW_NUMBERS, Comparison
+from comparisons.verdict.distance import greatest
+from comparisons.verdict.measured import ELEMENT_COLUMNS, VERDICTS, Measured
 from handnet.activations import FloatArray
 from handnet.files import replacing
 

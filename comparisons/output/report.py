@@ -21,7 +21,8 @@ from comparisons.studies.equations import misprints
 from comparisons.studies.examples import Example
 from comparisons.studies.proof import GIVEN, counted
 from comparisons.studies.sweep import Sweep
-from comparisons.verdict.comparison import Comparison, greatest, write_csv
+from comparisons.verdict.comparison import Comparison, write_csv
+from comparisons.verdict.distance import greatest
 from handnet import __version__
 from handnet.files import replacing
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.reference.twin import Key
-from comparisons.verdict.judging import Problem
+from comparisons.reference.quantities import Key, Problem
 from handnet.activations import FloatArray
 
 STEP = 1e-100

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.reference.twin import Quantities, TwinPass, in_order
+from comparisons.reference.quantities import Quantities, in_order
+from comparisons.reference.twin import TwinPass
 from handnet.activations import FloatArray
 
 # The bounds are themselves computed in float64; this covers what their own evaluation may lose.

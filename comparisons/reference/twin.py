@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.optim.sgd import sgd
 
+from comparisons.reference.quantities import Quantities, in_order
 from handnet import Network
 from handnet.activations import FloatArray
 
@@ -28,7 +29,6 @@ MODULES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "identity": nn.Identity,
 }
-
 # torch's own derivative kernels, the ones autograd itself calls: each takes a gradient and the activation a.
 SLOPE_KERNELS: dict[str, Any] = {
     "sigmoid": torch.ops.aten.sigmoid_backward,
@@ -36,11 +36,6 @@ SLOPE_KERNELS: dict[str, Any] = {
     "relu": lambda gradient, a: torch.ops.aten.threshold_backward(gradient, a, 0),
     "identity": lambda gradient, a: gradient,
 }
-
-
-# A quantity of a layer, ("delta", 2); the cost belongs to no layer, ("cost", None).
-Key = tuple[str, int | None]
-Quantities = dict[Key, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -69,25 +64,6 @@ class TwinPass:
     def quantities(self) -> Quantities:
         """Return what is compared, in the order in which it is computed."""
         return in_order(self.activations, self.cost, self.deltas, self.gradients, self.updated)
-
-
-def in_order(
-    activations: Sequence[FloatArray],
-    cost: FloatArray,
-    deltas: Sequence[FloatArray],
-    gradients: Sequence[FloatArray],
-    updated: Sequence[FloatArray],
-) -> Quantities:
-    """Key the quantities of a pass; forward from layer 1 to L, backward from L to 1. There may be no step."""
-    upward = range(1, len(activations) + 1)
-    downward = range(len(activations), 0, -1)
-    return {
-        **{("activation", l): activations[l - 1] for l in upward},
-        ("cost", None): cost,
-        **{("delta", l): deltas[l - 1] for l in downward},
-        **{("gradient", l): gradients[l - 1] for l in downward},
-        **{("weight", l): updated[l - 1] for l in downward if updated},
-    }
 
 
 class Twin:

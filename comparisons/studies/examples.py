@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from comparisons.reference.twin import Key
-from comparisons.verdict.judging import Problem
+from comparisons.reference.quantities import Key, Problem
 from handnet import Network
 from handnet.activations import FloatArray
 

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from comparisons.mistakes.known import MISTAKES, NotApplicable, Seams, Variant
+from comparisons.reference.quantities import Problem
+from comparisons.reference.truth import Truth
 from comparisons.studies.sweep import BLOCK, Setting, grid, one_thread
 from comparisons.studies.work import progress, results
-from comparisons.verdict.comparison import distance, over
-from comparisons.verdict.judging import Problem, Truth
+from comparisons.verdict.distance import distance, over
 
 PLANTED_COLUMNS = (
     *("mistake", "sizes", "activation", "dtype", "scale", "batch", "seed"),

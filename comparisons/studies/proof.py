@@ -13,11 +13,12 @@ import pandas as pd
 from comparisons.checks import check
 from comparisons.mistakes.catalogue import VISIBLE, effects, made_at
 from comparisons.mistakes.known import Lineup, Variant, alone, pairs, singles
+from comparisons.reference.quantities import Problem, quantity_name
+from comparisons.reference.truth import Truth
 from comparisons.studies.work import progress, results
 from comparisons.subject.probes import Probe, probe
 from comparisons.subject.reading import LAYOUTS, samples_out, weights_out
-from comparisons.verdict.comparison import distance, greatest, quantity_name
-from comparisons.verdict.judging import Problem, Truth
+from comparisons.verdict.distance import distance, greatest
 from handnet.activations import FloatArray
 
 MISTAKE_COLUMNS = (

@@ -24,13 +24,15 @@ import torch
 from comparisons.checks import hand_quantities
 from comparisons.diagnosis.diagnose import diagnose
 from comparisons.mistakes.catalogue import Trial
-from comparisons.reference.twin import Key, Quantities
+from comparisons.reference.quantities import Key, Problem, Quantities
+from comparisons.reference.truth import Pair, Truth
 from comparisons.studies.journal import Journal
 from comparisons.studies.work import keep_memory, progress, results
 from comparisons.subject.implementation import Implementation, load
 from comparisons.subject.reading import ImplementationError
-from comparisons.verdict.comparison import Comparison, distance, over
-from comparisons.verdict.judging import Pair, Problem, Truth, measure
+from comparisons.verdict.comparison import Comparison
+from comparisons.verdict.distance import distance, over
+from comparisons.verdict.judging import measure
 from handnet import Network, __version__
 from handnet.activations import FloatArray
 

@@ -17,11 +17,12 @@ import pandas as pd
 
 from comparisons.mistakes.catalogue import ALONE, effects
 from comparisons.mistakes.known import Lineup, Variant, overridden, pairs, singles
-from comparisons.reference.twin import Key, Twin
+from comparisons.reference.quantities import Key, Problem
+from comparisons.reference.truth import Pair, Truth
+from comparisons.reference.twin import Twin
 from comparisons.studies.examples import Example, Printed
 from comparisons.studies.work import progress
-from comparisons.verdict.comparison import distance
-from comparisons.verdict.judging import Pair, Problem, Truth
+from comparisons.verdict.distance import distance
 from handnet.activations import FloatArray
 
 WORKED_COLUMNS = (

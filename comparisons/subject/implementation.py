@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.reference.twin import Key, Quantities
+from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.reading import EXPECTED, LAYOUTS, ImplementationError, Reading, parts, samples_out, weights_out
-from comparisons.verdict.judging import Problem
 
 REDUCTIONS = ("mean", "sum")
 # Frames of our own code are no part of what somebody's code raised.

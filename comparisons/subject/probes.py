@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from comparisons.mistakes.catalogue import hidden
-from comparisons.verdict.judging import Problem, Truth
+from comparisons.reference.quantities import Problem
+from comparisons.reference.truth import Truth
 from handnet import Network
 
 # All widths differ, so that a transpose raises; then all are equal, so that it computes and can be named.

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.reference.twin import Key, Quantities
-from comparisons.verdict.comparison import quantity_name
-from comparisons.verdict.judging import Problem
+from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
 from handnet.activations import FloatArray
 
 LAYOUTS = ("note", "linear", "columns")

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from comparisons.mistakes.catalogue import MARGIN, Trial
-from comparisons.reference.twin import Key, Quantities
+from comparisons.reference.quantities import Key, Quantities, quantity_name
+from comparisons.reference.truth import Pair, Truth
 from comparisons.subject.implementation import Answer, Implementation
 from comparisons.subject.probes import Probe
 from comparisons.subject.reading import ImplementationError
-from comparisons.verdict.comparison import Measured, distance, quantity_name
-from comparisons.verdict.judging import Pair, Truth, measure
+from comparisons.verdict.distance import distance
+from comparisons.verdict.judging import measure
+from comparisons.verdict.measured import Measured
 from handnet import Network
 from handnet.activations import FloatArray
 

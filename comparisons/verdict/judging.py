@@ -3,125 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.reference.rounding import Rounding
-from comparisons.reference.twin import Key, Quantities, Twin, TwinPass
-from comparisons.verdict.comparison import (
-    INHERITED,
-    OK,
-    UNDECIDED,
-    WRONG,
-    Measured,
-    distance,
-    over,
-    quantity_name,
-    scale_of,
-    sharper,
-)
+from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
+from comparisons.reference.truth import Pair, Truth, wide
+from comparisons.verdict.distance import distance, over, scale_of, sharper
+from comparisons.verdict.measured import INHERITED, OK, UNDECIDED, WRONG, Measured
 from handnet.activations import FloatArray
-
-Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation or the tolerance made of it
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What both sides start from: the weights, the samples, and how to step.
-
-    Attributes
-    ----------
-    weights : arrays (..., m_(l-1) + 1, m_l)
-    activation : one name per layer
-    inputs, targets : arrays (..., N, m_0) and (..., N, m_L), in the dtype of the weights
-    learning_rate, train_biases : of the step
-    device : where torch computes
-    rtol, atol : the caller's own tolerance, instead of the derived one where either is given
-    """
-
-    weights: tuple[FloatArray, ...]
-    activation: tuple[str, ...]
-    inputs: FloatArray
-    targets: FloatArray
-    learning_rate: float = 0.5
-    train_biases: bool = True
-    device: str = "cpu"
-    rtol: float | None = None
-    atol: float | None = None
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """m_0 .. m_L."""
-        return (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
-
-    def shape(self, key: Key) -> tuple[int, ...]:
-        """Return the shape that a quantity must have."""
-        quantity, layer = key
-        stack = self.weights[0].shape[:-2]
-        if layer is None:
-            return stack
-        w = self.weights[layer - 1].shape
-        return w if quantity in ("gradient", "weight") else (*stack, self.inputs.shape[-2], w[-1])
-
-    def of_network(self, network: tuple[int | slice, ...]) -> Problem:
-        """Return the problem of one network of a stack, or of a slice of it, with its samples."""
-        stack = self.weights[0].shape[:-2]
-        inputs, targets = (
-            np.broadcast_to(array, (*stack, *array.shape[-2:]))[network] for array in (self.inputs, self.targets)
-        )
-        return replace(self, weights=tuple(w[network] for w in self.weights), inputs=inputs, targets=targets)
-
-    def tolerance(self, value: FloatArray, bound: FloatArray) -> FloatArray:
-        """Both sides' bounds added, unless the caller set a tolerance."""
-        if self.rtol is None and self.atol is None:
-            return 2 * bound
-        return (self.atol or 0.0) + (self.rtol or 0.0) * np.abs(value)
-
-
-class Truth:
-    """What autograd says of a problem, and how far right answers may lie from it.
-
-    Parameters
-    ----------
-    problem : what both sides start from
-
-    Attributes
-    ----------
-    twin : the torch model
-    run : autograd's own pass and torch's step
-    bounds : on any evaluation of each quantity
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.twin = Twin(problem.weights, problem.activation, problem.device)
-        self._how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
-        self.run = self.twin.run(*self._how)
-        self.rounding = Rounding(problem.inputs.dtype)
-        self.bounds = self.rounding.bounds(problem.weights, problem.activation, self.run, *self._how)
-
-    def run_from(self, weights: tuple[FloatArray, ...]) -> TwinPass:
-        """Return autograd's pass and torch's step from other weights, on the same samples."""
-        return Twin(weights, self.problem.activation, self.problem.device).run(*self._how)
-
-    @cached_property
-    def pairs(self) -> dict[Key, Pair]:
-        """Each quantity in the order of the computation, in float64, with its tolerance."""
-        return self._pairs(self.problem)
-
-    @cached_property
-    def derived(self) -> dict[Key, Pair]:
-        """The same with the derived tolerance, whatever the caller asked for."""
-        own = self.problem.rtol is not None or self.problem.atol is not None
-        return self._pairs(replace(self.problem, rtol=None, atol=None)) if own else self.pairs
-
-    def _pairs(self, problem: Problem) -> dict[Key, Pair]:
-        bounds = self.bounds.quantities()
-        return {key: _wide(problem, (value, bounds[key])) for key, value in self.run.quantities().items()}
 
 
 def measure(truth: Truth, given: Quantities, *, case: str = "", step: int = 1) -> list[Measured]:
@@ -186,7 +78,7 @@ class Local:
         l = len(self.problem.weights) if layer is None else layer
         make = self._output_delta if quantity == "delta" and l == len(self.problem.weights) else None
         evaluate = make or getattr(self, f"_{quantity}")
-        return _wide(self.problem, evaluate(l, *values))
+        return wide(self.problem, evaluate(l, *values))
 
     def _upstream(self, key: Key) -> Sequence[Key]:
         quantity, layer = key
@@ -248,13 +140,6 @@ def _judge(
     return Measured(
         case, step, key, problem.sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts
     )
-
-
-def _wide(problem: Problem, pair: Pair) -> Pair:
-    """Turn torch's value and the bound on any evaluation into float64 and a tolerance."""
-    value = pair[0].astype(np.float64)
-    tolerance = problem.tolerance(value, np.broadcast_to(pair[1], value.shape))
-    return value, np.where(np.isfinite(value) & ~np.isnan(tolerance), tolerance, np.inf)
 
 
 def _passes(hand: FloatArray, torch: FloatArray, tolerance: FloatArray) -> NDArray[np.bool_]:

@@ -1,0 +1,158 @@
+"""One quantity of one layer at one step: both sides, the tolerance, and the verdict of each of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comparisons.reference.quantities import Key, element_name, place
+from comparisons.verdict.distance import distance, greatest, over, scale_of, sharper
+from handnet.activations import FloatArray
+
+# Verdicts in rising order of gravity: a row's verdict is the gravest of its elements'.
+OK, UNDECIDED, INHERITED, WRONG = range(4)
+VERDICTS = ("ok", "undecided", "inherited", "wrong")
+FRAME_COLUMNS = (
+    *("case", "step", "activation", "dtype", "sizes", "batch", "quantity", "layer", "elements"),
+    *("max_abs_error", "max_rel_error", "error_over_tolerance", "local_error_over_tolerance", "resolution"),
+    *("worst_element", "hand", "torch", "tolerance", "verdict"),
+)
+ELEMENT_COLUMNS = (
+    *("case", "step", "quantity", "layer", "name", "sample", "row", "column"),
+    *("hand", "torch", "error", "tolerance", "verdict"),
+)
+WORST_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One quantity of one layer at one step: both sides, the tolerance, and the verdict of each element.
+
+    Attributes
+    ----------
+    case, step, key : what it is
+    sizes, batch : of the network and its samples
+    hand, torch, tolerance : arrays, shaped as the quantity
+        In float64; torch and tolerance are those of the whole model.
+    local_torch, local_tolerance : arrays, or None where what the quantity is computed from was not given
+        Those of the one equation, on the implementation's own upstream values.
+    verdicts : array of int8
+        Indices into VERDICTS.
+    """
+
+    case: str
+    step: int
+    key: Key
+    sizes: tuple[int, ...]
+    batch: int
+    hand: FloatArray
+    torch: FloatArray
+    tolerance: FloatArray
+    local_torch: FloatArray | None
+    local_tolerance: FloatArray | None
+    verdicts: NDArray[np.int8]
+
+    def of_network(self, network: tuple[int, ...]) -> Measured:
+        """Return what was measured of one network of a stack."""
+        sides = (self.hand, self.torch, self.tolerance, self.local_torch, self.local_tolerance, self.verdicts)
+        names = ("hand", "torch", "tolerance", "local_torch", "local_tolerance", "verdicts")
+        parts = {name: None if side is None else side[network] for name, side in zip(names, sides, strict=True)}
+        return replace(self, **parts)  # type: ignore[arg-type]
+
+    @cached_property
+    def resolution(self) -> float:
+        """Tolerance / largest value of its network, the sharper of the two tolerances, of the bluntest element."""
+        sharpest, scale = sharper(self.tolerance, self.local_tolerance), scale_of(self.key, self.torch)
+        with np.errstate(all="ignore"):
+            return float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
+
+    @property
+    def verdict(self) -> str:
+        """The gravest verdict of the elements."""
+        return VERDICTS[int(self.verdicts.max())]
+
+    @cached_property
+    def ratio(self) -> FloatArray:
+        """Error / tolerance of each element, with the whole model."""
+        return over(distance(self.hand, self.torch), self.tolerance)
+
+    @cached_property
+    def local_ratio(self) -> FloatArray | None:
+        """Error / tolerance of each element, with the one equation."""
+        if self.local_torch is None or self.local_tolerance is None:
+            return None
+        return over(distance(self.hand, self.local_torch), self.local_tolerance)
+
+    @property
+    def graver_ratio(self) -> FloatArray:
+        return self.ratio if self.local_ratio is None else np.maximum(self.ratio, self.local_ratio)
+
+    @cached_property
+    def worst(self) -> tuple[int, ...]:
+        """The index of the worst element: of the gravest verdict, the one with the greatest error / tolerance."""
+        ratio = self.graver_ratio
+        gravest = self.verdicts == self.verdicts.max()
+        return tuple(int(i) for i in np.unravel_index(int(np.where(gravest, ratio, -1.0).argmax()), ratio.shape))
+
+    def judged_by(self, index: tuple[int, ...]) -> tuple[float, float, str]:
+        """Torch's value and tolerance that decide this element, and whose they are: "autograd" or "equation"."""
+        if self.local_torch is not None and self.local_tolerance is not None:
+            local = over(distance(self.hand[index], self.local_torch[index]), self.local_tolerance[index])
+            if local > 1 >= self.ratio[index]:
+                return float(self.local_torch[index]), float(self.local_tolerance[index]), "equation"
+        return float(self.torch[index]), float(self.tolerance[index]), "autograd"
+
+    def row(self) -> dict[str, Any]:
+        """The row of comparison.csv, without what is the same for the whole comparison."""
+        error = distance(self.hand, self.torch)
+        torch, tolerance, _ = self.judged_by(self.worst)
+        return {
+            "case": self.case,
+            "step": self.step,
+            "sizes": "-".join(map(str, self.sizes)),
+            "batch": self.batch,
+            "quantity": self.key[0],
+            "layer": self.key[1],
+            "elements": self.hand.size,
+            "max_abs_error": greatest(error),
+            "max_rel_error": greatest(over(error, np.abs(self.torch))),
+            "error_over_tolerance": greatest(self.ratio),
+            "local_error_over_tolerance": np.nan if self.local_ratio is None else greatest(self.local_ratio),
+            "resolution": self.resolution,
+            "worst_element": element_name(self.key, self.worst, self.hand.shape),
+            "hand": float(self.hand[self.worst]),
+            "torch": torch,
+            "tolerance": tolerance,
+            "verdict": self.verdict,
+        }
+
+    def element_rows(self, everything: bool) -> Iterator[dict[str, Any]]:
+        """The rows of elements.csv: all of them, or the worst and all that are not ok."""
+        for flat in range(self.hand.size) if everything else self._listed():
+            index = tuple(int(i) for i in np.unravel_index(flat, self.hand.shape))
+            sample, row, column = place(self.key, index)
+            torch, tolerance, _ = self.judged_by(index)
+            yield {
+                "case": self.case,
+                "step": self.step,
+                "quantity": self.key[0],
+                "layer": self.key[1],
+                "name": element_name(self.key, index, self.hand.shape, with_sample=False),
+                "sample": sample,
+                "row": row,
+                "column": column,
+                "hand": float(self.hand[index]),
+                "torch": torch,
+                "error": abs(float(self.hand[index]) - torch),
+                "tolerance": tolerance,
+                "verdict": VERDICTS[self.verdicts[index]],
+            }
+
+    def _listed(self) -> list[int]:
+        worst = np.argsort(-self.graver_ratio, axis=None, kind="stable")[:WORST_LISTED]
+        return sorted({*map(int, worst), *map(int, np.flatnonzero(self.verdicts))})
