@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
-from comparisons.mistakes.catalogue import Trial, blind
+from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Problem, Quantities, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
@@ -24,6 +24,7 @@ from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
 from comparisons.verdict.judging import measure, shaped
 from comparisons.verdict.measured import Measured
+from comparisons.verdict.trial import Trial
 from handnet import Network, Pass
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from comparisons import MismatchError, assert_matches_autograd, check
-from comparisons.mistakes.catalogue import hidden
+from comparisons.mistakes.effects import hidden
 from comparisons.subject.probes import QUANTITIES, architectures, probe
 from handnet import Network
 

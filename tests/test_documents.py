@@ -12,7 +12,7 @@ import pytest
 import handnet
 import handnet.network
 from comparisons.cli import main
-from comparisons.diagnosis import diagnose as diagnosis
+from comparisons.diagnosis import wording
 from comparisons.mistakes.known import MISTAKES
 from comparisons.reference import complex_step, twin
 from comparisons.studies.equations import evaluate_equations
@@ -96,17 +96,45 @@ def test_what_a_document_points_to_is_there(document):
     assert set(re.findall(r"\[`(\w+)`\](?!\()", text)) <= set(MISTAKES)
 
 
-def test_a_module_imports_only_from_those_above_it_in_contributing():
-    rows = re.findall(r"^\| (`\w+\.py`.*?) \|", CONTRIBUTING.read_text(), re.MULTILINE)
-    rooms = [room for row in rows for room in re.findall(r"`(\w+)\.py`", row)]
-    here = [path for house in ("handnet", "comparisons") for path in (ROOT / house).glob("[!_]*.py")]
-    assert sorted(rooms) == sorted(path.stem for path in here)
-    for path in here:
-        for node in ast.walk(ast.parse(path.read_text())):
-            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
-            modules = [alias.name for alias in node.names] if module == "comparisons" else [module.partition(".")[2]]
-            if module.startswith(("handnet", "comparisons")):
-                assert all(rooms.index(m) < rooms.index(path.stem) for m in modules if m), (path.name, module)
+def imports_of(path):
+    """The modules of our own that a file imports, at its top or anywhere inside."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("handnet", "comparisons")):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                file = ROOT / (whole.replace(".", "/") + ".py")
+                yield whole if file.exists() else node.module
+
+
+def test_a_module_imports_only_from_rooms_above_its_own_in_contributing():
+    rows = re.findall(r"^\| `([\w./]+)` \|", CONTRIBUTING.read_text(), re.MULTILINE)
+    rooms = [row.removesuffix(".py").strip("/").replace("/", ".") for row in rows]
+
+    def room(module):
+        (found,) = (i for i, name in enumerate(rooms) if module == name or module.startswith(name + "."))
+        return found
+
+    paths = [path for house in ("handnet", "comparisons") for path in (ROOT / house).rglob("*.py")]
+    inner = [path for path in paths if not path.name.startswith("_")]
+    assert len(inner) > 40
+    assert len({path.parent for path in inner}) >= 9  # it looked into every folder
+    seen = 0
+    for path in inner:
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for other in imports_of(path):
+            if other not in ("handnet", "comparisons"):
+                seen += 1
+                assert room(other) <= room(module), (module, other)
+    assert seen > 200
+
+
+def test_no_module_imports_itself_in_a_circle():
+    paths = [path for house in ("handnet", "comparisons") for path in (ROOT / house).rglob("*.py")]
+    graph = {".".join(path.relative_to(ROOT).with_suffix("").parts): set(imports_of(path)) for path in paths}
+    done = set()
+    while ready := {module for module, needs in graph.items() if module not in done and needs & graph.keys() <= done}:
+        done |= ready
+    assert done == graph.keys(), sorted(graph.keys() - done)
 
 
 def test_no_document_shows_an_empty_block():
@@ -116,11 +144,11 @@ def test_no_document_shows_an_empty_block():
 
 def test_the_example_of_contributing_is_a_known_mistake_as_it_stands():
     (code,) = (code for language, code in BLOCK.findall(CONTRIBUTING.read_text()) if language == "python")
-    assert code in (ROOT / "comparisons" / "mistakes.py").read_text()
+    assert code in (ROOT / "comparisons" / "mistakes" / "known.py").read_text()
 
 
 def test_every_activation_is_known_wherever_contributing_says():
-    for known in (twin.MODULES, twin.SLOPE_KERNELS, complex_step.ACTIVATIONS, diagnosis.SLOPES):
+    for known in (twin.MODULES, twin.SLOPE_KERNELS, complex_step.ACTIVATIONS, wording.SLOPES):
         assert set(known) == set(ACTIVATIONS)
 
 

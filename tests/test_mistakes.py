@@ -2,17 +2,10 @@ import numpy as np
 import pytest
 
 from comparisons.checks import hand_quantities
-from comparisons.mistakes.known import (
-    MISTAKES,
-    SEAMS,
-    Lineup,
-    NotApplicable,
-    Seams,
-    Variant,
-    overridden,
-    pairs,
-    singles,
-)
+from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.lineup import Lineup, mistaken_steps
+from comparisons.mistakes.seams import SEAMS, NotApplicable, Seams
+from comparisons.mistakes.variants import Variant, overridden, pairs, singles
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from comparisons.verdict.judging import measure
@@ -36,7 +29,7 @@ def test_without_a_mistake_the_seams_are_the_network_bit_for_bit(rng, stack, tra
     problem = Problem(net.weights, net.activation, x, t, train_biases=train_biases)
     expected, _ = hand_quantities(net, problem)
     apart = Seams(problem).run()
-    (in_a_lineup,) = Variant(()).run([problem])
+    (in_a_lineup,) = mistaken_steps(Variant(()), [problem])
     for key, value in expected.items():
         assert (apart[key] == value).all(), key
         assert (in_a_lineup[key] == value).all(), key
@@ -98,14 +91,14 @@ def test_each_mistake_has_its_place():
 
 @pytest.mark.parametrize("name", FIRST)
 def test_each_mistake_goes_wrong_first_where_it_is_made(problem, name):
-    (given,) = Variant((name,)).run([problem])
+    (given,) = mistaken_steps(Variant((name,)), [problem])
     measured = measure(Truth(problem), given)
     wrong = next((m.key for m in measured if m.verdict == "wrong"), None)
     assert wrong == (None if name in OWN[problem.activation[0]] else FIRST[name])
 
 
 def test_an_accumulated_gradient_shows_at_the_second_step(problem):
-    first, second, third = Variant(("accumulated_gradient",)).run([problem] * 3)
+    first, second, third = mistaken_steps(Variant(("accumulated_gradient",)), [problem] * 3)
     assert (second["gradient", 1] == 2 * first["gradient", 1]).all()
     assert np.allclose(third["gradient", 1], 3 * first["gradient", 1], rtol=1e-14)
 
@@ -114,7 +107,7 @@ def test_a_mistake_can_be_placed_in_one_layer_or_the_hidden_ones(problem):
     right = Seams(problem).run()
 
     def changed(placement):
-        (given,) = Variant(("bias_not_trained",), placement).run([problem])
+        (given,) = mistaken_steps(Variant(("bias_not_trained",), placement), [problem])
         return [l for l in (1, 2, 3) if (given["gradient", l] != right["gradient", l]).any()]
 
     assert changed("everywhere") == [1, 2, 3]
@@ -123,13 +116,13 @@ def test_a_mistake_can_be_placed_in_one_layer_or_the_hidden_ones(problem):
 
 
 def test_two_mistakes_combine(problem):
-    (both,) = Variant(("no_half", "reversed_error")).run([problem])
+    (both,) = mistaken_steps(Variant(("no_half", "reversed_error")), [problem])
     right = Seams(problem).run()
     assert np.allclose(both["gradient", 2], -2 * right["gradient", 2], rtol=1e-12)
 
 
 def test_two_mistakes_at_one_seam_combine_by_inheritance(problem):
-    (both,) = Variant(("ascent", "no_learning_rate")).run([problem])
+    (both,) = mistaken_steps(Variant(("ascent", "no_learning_rate")), [problem])
     assert np.allclose(both["weight", 2], problem.weights[1] + both["gradient", 2], rtol=1e-14)
 
 
@@ -154,7 +147,7 @@ def test_what_does_not_fit_the_shapes_leaves_the_others_alone(rng):
     net = Network.random((3, 5, 4, 2), rng=rng)
     problem = Problem(net.weights, net.activation, rng.standard_normal((6, 3)), rng.standard_normal((6, 2)))
     with pytest.raises(NotApplicable):
-        Variant(("no_transpose",)).run([problem])
+        mistaken_steps(Variant(("no_transpose",)), [problem])
     misfits = {"no_transpose", "wrong_weights", "wrong_layer_below", "transposed_gradient"}
     variants = [Variant((name,)) for name in MISTAKES if name != "single_precision"]
     lineup = Lineup(variants)

@@ -5,7 +5,8 @@ import pytest
 
 from comparisons import cli
 from comparisons.cli import main
-from comparisons.mistakes.known import MISTAKES, Variant
+from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.variants import Variant
 from comparisons.studies import proof
 from comparisons.studies.proof import MISTAKE_COLUMNS, Cell, cells, is_named, prove, proven
 

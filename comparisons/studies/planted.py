@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from comparisons.mistakes.known import MISTAKES, NotApplicable, Seams, Variant
+from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.lineup import mistaken_steps
+from comparisons.mistakes.seams import NotApplicable, Seams
+from comparisons.mistakes.variants import Variant
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from comparisons.studies.sweep import BLOCK, Setting, grid, one_thread
@@ -47,8 +50,8 @@ class Planted:
                 # The same step twice: an accumulated gradient shows at the second.
                 steps = 2 if name == "accumulated_gradient" else 1
                 try:
-                    exact = Variant((name,)).run([wide] * steps)[-1]
-                    made = Variant((name,)).run([problem] * steps)[-1]
+                    exact = mistaken_steps(Variant((name,)), [wide] * steps)[-1]
+                    made = mistaken_steps(Variant((name,)), [problem] * steps)[-1]
                 except NotApplicable:
                     continue
                 visible, caught = (np.zeros(self.blocks * BLOCK, bool) for _ in range(2))

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from comparisons.checks import check
-from comparisons.mistakes.catalogue import VISIBLE, effects, made_at
-from comparisons.mistakes.known import Lineup, Variant, alone, pairs, singles
+from comparisons.mistakes.effects import VISIBLE, effects, made_at
+from comparisons.mistakes.lineup import Lineup, alone
+from comparisons.mistakes.variants import Variant, pairs, singles
 from comparisons.reference.quantities import Problem, quantity_name
 from comparisons.reference.truth import Truth
 from comparisons.studies.work import progress, results

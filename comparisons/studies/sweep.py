@@ -23,7 +23,6 @@ import torch
 
 from comparisons.checks import hand_quantities
 from comparisons.diagnosis.diagnose import diagnose
-from comparisons.mistakes.catalogue import Trial
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.reference.truth import Pair, Truth
 from comparisons.studies.journal import Journal
@@ -33,6 +32,7 @@ from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance, over
 from comparisons.verdict.judging import measure
+from comparisons.verdict.trial import Trial
 from handnet import Network, __version__
 from handnet.activations import FloatArray
 

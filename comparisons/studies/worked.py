@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comparisons.mistakes.catalogue import ALONE, effects
-from comparisons.mistakes.known import Lineup, Variant, overridden, pairs, singles
+from comparisons.mistakes.effects import ALONE, effects
+from comparisons.mistakes.lineup import Lineup
+from comparisons.mistakes.variants import Variant, overridden, pairs, singles
 from comparisons.reference.quantities import Key, Problem
 from comparisons.reference.truth import Pair, Truth
 from comparisons.reference.twin import Twin

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.mistakes.catalogue import hidden
+from comparisons.mistakes.effects import hidden
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from handnet import Network

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from comparisons.mistakes.catalogue import MARGIN, Trial
+from comparisons.diagnosis.matching import MARGIN
 from comparisons.reference.quantities import Key, Quantities, quantity_name
 from comparisons.reference.truth import Pair, Truth
 from comparisons.subject.implementation import Answer, Implementation
@@ -15,6 +15,7 @@ from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.distance import distance
 from comparisons.verdict.judging import measure
 from comparisons.verdict.measured import Measured
+from comparisons.verdict.trial import Trial
 from handnet import Network
 from handnet.activations import FloatArray
 

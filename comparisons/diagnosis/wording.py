@@ -1,0 +1,120 @@
+"""How a diagnosis is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from comparisons.diagnosis.wrong import AUTOGRAD, Wrong
+from comparisons.mistakes.effects import made_at
+from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.variants import Variant
+from comparisons.reference.complex_step import third_opinion
+from comparisons.reference.quantities import Key, element_name, quantity_name
+from comparisons.verdict.trial import Trial
+
+# The message.
+
+SLOPES = {"sigmoid": "a * (1 - a)", "tanh": "(1 - a**2)", "relu": "(a > 0)", "identity": "1"}
+
+
+# How each quantity should be computed, by layout.
+CODE = {
+    "note": {
+        "activation": "{name}(augmented(a) @ W)",
+        "delta": "(delta @ w) * {slope}",
+        "gradient": "augmented(a).T @ delta",
+    },
+    "linear": {
+        "activation": "{name}(a @ W.T + b)",
+        "delta": "(delta @ W) * {slope}",
+        "gradient": "delta.T @ a and delta.sum(axis=0)",
+    },
+    "columns": {
+        "activation": "{name}(W @ a + b)",
+        "delta": "(W.T @ delta) * {slope}",
+        "gradient": "delta @ a.T and delta.sum(axis=1, keepdims=True)",
+    },
+}
+ANYWHERE = {
+    "cost": "((a - T)**2).sum() / (2 * N)",
+    "output": "(a - T) / N * {slope}",
+    "weight": "W - learning_rate * gradient",
+}
+NOTE = {
+    "activation": "sigma(A^(l-1) W^(l))",
+    "cost": "1/2 sum_i (a_i - T_i)^2, the mean over the samples",
+    "output": "D^(l) c",
+    "delta": "D^(l) (w^(l+1))^T delta^(l+1)",
+    "gradient": "(delta^(l) A^(l-1))^T",
+    "weight": "W^(l) - gamma dC/dW^(l)",
+}
+
+
+def headline(key: Key, trial: Trial, how: str = "") -> str:
+    layer = "" if key[1] is None else f" (layer {key[1]} of {len(trial.truths[0].problem.weights)})"
+    return f"{quantity_name(key)} is the first wrong quantity{layer}{how}."
+
+
+def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
+    """What explains it, and what would on this data do so as well."""
+    parts = []
+    order = list(trials[0].truths[0].derived)
+    for name in found[0].mistakes:
+        made = where_made(Variant((name,), found[0].placement), seen, trials)
+        equals, why = (_with_numbers(text, made[1]) for text in (MISTAKES[name].equals, MISTAKES[name].__doc__ or ""))
+        subject = "it equals" if made == key else f"{quantity_name(made)} equals"
+        if order.index(made) < order.index(key):
+            subject = f"it follows from {quantity_name(made)}, which equals"
+        parts.append(f"{subject} {equals}: {why[0].lower()}{why[1:].rstrip('.')} [{name}]")
+    placement = found[0].placement.replace("hidden", "the hidden layers")
+    where = "" if placement == "everywhere" else f", in {placement} only"
+    others = [str(variant) for variant in found[1:]]
+    shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    same = f" On this data the same: {shown}." if others else ""
+    text = "; and ".join(parts)
+    return f"{text[0].upper()}{text[1:]}{where}.{same}"
+
+
+def where_made(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
+    """The quantity that the mistakes make wrong first; the cost only where it is the cost that is asked about."""
+    for trial in trials:
+        key = made_at(variant, trial.truths, () if seen.key[0] == "cost" else ("cost",))
+        if key is not None and "single_precision" not in variant.mistakes:
+            return key
+    return seen.key
+
+
+def _with_numbers(text: str, layer: int | None) -> str:
+    """Put the numbers of the layers into the note's notation."""
+    l = layer or 0
+    return text.replace("(l+1)", f"({l + 1})").replace("(l-1)", f"({l - 1})").replace("(l)", f"({l})")
+
+
+def should_be_text(key: Key, trial: Trial) -> str:
+    problem = trial.truths[0].problem
+    top = len(problem.weights)
+    l = key[1] or top
+    what = "output" if key == ("delta", top) else key[0]
+    code, note = (ANYWHERE | CODE[trial.layout])[what], _with_numbers(NOTE[what], l)
+    if trial.summed:
+        code, note = code.replace("(2 * N)", "2").replace(" / N", ""), note.replace("mean over", "sum over")
+    name = problem.activation[l - 1]
+    return f"Should be: {code.format(name=name, slope=SLOPES[name])}, in the note's notation {note}."
+
+
+def evidence(wrong: Wrong) -> str:
+    """The worst number with both values, and who else says so."""
+    hand, torch, tolerance = (float(side[wrong.worst]) for side in (wrong.hand, wrong.torch, wrong.tolerance))
+    name = element_name(wrong.key, wrong.worst, wrong.hand.shape)
+    if wrong.key[0] in ("gradient", "weight") and wrong.worst[-2] == wrong.hand.shape[-2] - 1:
+        name += " (a bias)"
+    step = "" if wrong.step is None else f" at step {wrong.step}"
+    side = ""
+    opinion = third_opinion(wrong.problem, wrong.key, wrong.worst) if wrong.judge == AUTOGRAD else None
+    if opinion is not None:
+        nearer = "autograd" if not abs(opinion - torch) > abs(opinion - hand) else "the implementation"
+        side = f"; complex-step differentiation agrees with {nearer}"
+    return (
+        f"{int((wrong.ratio > 1).sum())} of {wrong.hand.size} numbers are wrong{step}; the worst: {name} is {hand!r},"
+        f" {wrong.judge} says {torch!r} (tolerance {tolerance:.2g}){side}."
+    )

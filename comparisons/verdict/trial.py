@@ -1,0 +1,71 @@
+"""What an implementation was asked, step after step, and what it answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from comparisons.reference.quantities import Key, Quantities
+from comparisons.reference.truth import Pair, Truth
+from handnet.activations import FloatArray
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an implementation was asked, one step after the other, and what it answered.
+
+    Attributes
+    ----------
+    truths : what autograd says of each step
+    given : the answer to each step
+    case, step : as they are recorded with the verdicts; step is the number of the first
+    misshapen : keys whose answer had another shape and therefore says nothing
+    turned : keys whose weights came transposed
+    layout : of the implementation's own arrays; those here are always the note's
+    summed : whether the implementation sums its cost over the samples; the numbers here are always those of the mean
+    """
+
+    truths: tuple[Truth, ...]
+    given: tuple[Quantities, ...]
+    case: str = ""
+    step: int = 1
+    misshapen: frozenset[Key] = frozenset()
+    turned: frozenset[Key] = frozenset()
+    layout: str = "note"
+    summed: bool = False
+
+    @property
+    def stack_axes(self) -> int:
+        """How many leading axes the networks have."""
+        return len(self.truths[0].problem.shape(("cost", None)))
+
+    def answers(self) -> Iterator[tuple[int, Key, FloatArray, Pair]]:
+        """Step, key, answer and autograd's value and tolerance of all that can be compared."""
+        for step, (truth, given) in enumerate(zip(self.truths, self.given, strict=True)):
+            for key in given:
+                if key not in self.misshapen:
+                    yield step, key, given[key], truth.derived[key]
+
+    def then(self, later: Trial) -> Trial:
+        """Return the steps of both."""
+        return replace(
+            self,
+            truths=self.truths + later.truths,
+            given=self.given + later.given,
+            misshapen=self.misshapen | later.misshapen,
+            turned=self.turned | later.turned,
+        )
+
+    def where(self, kept: Callable[[Key], bool]) -> Trial:
+        """Return the trial as if only these quantities had been given."""
+        return replace(self, given=tuple({k: value for k, value in step.items() if kept(k)} for step in self.given))
+
+    def of_last_step(self) -> Trial:
+        """Return the last step alone."""
+        return replace(self, truths=self.truths[-1:], given=self.given[-1:], step=self.step + len(self.given) - 1)
+
+    def of_network(self, network: tuple[int, ...]) -> Trial:
+        """Return the trial of one network of a stack."""
+        truths = tuple(Truth(truth.problem.of_network(network)) for truth in self.truths)
+        given = tuple({key: value[network] for key, value in step.items()} for step in self.given)
+        return replace(self, truths=truths, given=given)
