@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from comparisons.mistakes.effects import in_chunks
+from comparisons.mistakes.effects import MARGIN, in_chunks
 from comparisons.mistakes.known import narrowed, widened
 from comparisons.mistakes.lineup import Lineup
 from comparisons.mistakes.variants import Variant, pairs, singles
@@ -17,8 +17,6 @@ from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
 from handnet.activations import FloatArray
 
-# A mistake's numbers round as the right ones do, but for a step or two more.
-MARGIN = 16
 # How well a number agrees with itself computed in another order, of its quantity's size, where that is all one knows.
 ROUNDED = 8
 # How many times nearer than to autograd the implementation must be to a mistake that is to explain it.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from comparisons.diagnosis.matching import MARGIN
 from comparisons.diagnosis.wrong import Wrong
+from comparisons.mistakes.effects import MARGIN
 from comparisons.reference.truth import Truth
 from comparisons.verdict.trial import Trial
 from handnet.activations import FloatArray

@@ -19,6 +19,8 @@ from comparisons.verdict.trial import Trial
 from handnet import Network
 from handnet.activations import FloatArray
 
+# A mistake's numbers round as the right ones do, but for a step or two more.
+MARGIN = 16
 # What changes a number by more than this many times its tolerance shows.
 VISIBLE = 2
 # How many numbers of a Lineup to hold at a time.

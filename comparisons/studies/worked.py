@@ -75,7 +75,7 @@ def check_example(example: Example) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from comparisons.examples import read_example
+    >>> from comparisons.studies.examples import read_example
     >>> frame = check_example(read_example("one-neuron.toml"))
     >>> frame["verdict"].unique().tolist()
     ['ok']

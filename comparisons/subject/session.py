@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from comparisons.diagnosis.matching import MARGIN
+from comparisons.mistakes.effects import MARGIN
 from comparisons.reference.quantities import Key, Quantities, quantity_name
 from comparisons.reference.truth import Pair, Truth
 from comparisons.subject.implementation import Answer, Implementation
