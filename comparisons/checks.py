@@ -222,7 +222,7 @@ def check(
             besides = _put(implementation, [narrow(shape) for shape in asked], narrow).diagnosis
             if besides and besides.mistakes:
                 both = ("single_precision", *besides.mistakes)
-                told = f"It computes in float32 [single_precision]. Judged as float32: {besides}"
+                told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
     remarks = put.remarks
     if not put.trials:

@@ -579,7 +579,7 @@ PATTERNS = {
     "a factor per column": (lambda g: g * (np.arange(g.shape[1]) + 2), "each column of it is a constant times"),
     "rows in another order": (lambda g: np.roll(g, 1, axis=0), "its rows are autograd's in another order"),
     "finite differences": (lambda g: g + 1e-10, "as finite differences are"),
-    "nothing known": (np.sin, "No known mistake explains it."),
+    "nothing known": (np.sin, "no known mistake explains it."),
 }
 
 
@@ -738,13 +738,13 @@ def test_assert_matches_autograd_takes_a_network_or_a_function(rng):
 def test_the_message_reads_like_a_colleagues():
     message = check(missing_transpose, layout="linear", sizes=(4, 4, 4)).message()
     assert message.startswith(
-        "delta^(1) is the first wrong quantity (layer 1 of 2), read off the gradients of a single sample."
-        " It equals D^(1) w^(2) delta^(2): w^(2) is not transposed [no_transpose]."
-        " Should be: (delta @ W) * a * (1 - a), in the note's notation D^(1) (w^(2))^T delta^(2).\n"
-        "4 of 4 numbers are wrong; the worst: delta_"
+        "Where: delta^(1) is the first wrong quantity (layer 1 of 2), read off the gradients of a single sample.\n"
+        "Why: it equals D^(1) w^(2) delta^(2): w^(2) is not transposed [no_transpose].\n"
+        "Should be: (delta @ W) * a * (1 - a), in the note's notation D^(1) (w^(2))^T delta^(2).\n"
+        "Worst number: delta_"
     )
     assert "complex-step differentiation agrees with autograd" in message
-    assert message.endswith("replay: check(missing_transpose, layout='linear', sizes=(4, 4, 4))")
+    assert message.endswith("Replay: check(missing_transpose, layout='linear', sizes=(4, 4, 4))")
 
 
 # What an answer may look like, and what of it must not get lost.
@@ -1001,7 +1001,7 @@ def test_gradients_cast_to_float32_are_named_and_the_forward_pass_is_not_blamed(
     assert diagnosis.mistakes == ("single_precision",)
     assert diagnosis.first_wrong == ("gradient", 3)
     assert diagnosis.message.startswith(
-        "dC/dW^(3) is the first wrong quantity (layer 3 of 3). It equals the right value"
+        "Where: dC/dW^(3) is the first wrong quantity (layer 3 of 3).\nWhy: it equals the right value"
     )
 
 
@@ -1091,9 +1091,9 @@ def test_an_unknown_cost_keeps_nothing_else_from_being_named():
     diagnosis = check(cross_entropy, layout="columns").diagnosis
     assert diagnosis.first_wrong == ("cost", None)
     assert diagnosis.mistakes == ("no_output_slope",)
-    first, *_, besides, _ = diagnosis.message.splitlines()
-    assert first.startswith("C is the first wrong quantity. No known mistake explains it.")
-    assert besides.startswith("Besides: delta^(3) is the first wrong quantity")
+    cost, besides = diagnosis.message.split("Besides:\n")
+    assert cost.startswith("Where: C is the first wrong quantity.\nWhy: no known mistake explains it")
+    assert besides.startswith("Where: delta^(3) is the first wrong quantity")
     assert "as if the cost were a cross-entropy [no_output_slope]" in besides
 
 
@@ -1122,7 +1122,9 @@ def test_a_wrong_cost_that_is_named_alone_is_no_end_of_the_search():
 def test_a_mistake_in_float32_is_named_beside_float32():
     diagnosis = check(lambda *question: sigmoid_prime_of_a(*rounded(question)), layout="columns").diagnosis
     assert diagnosis.mistakes == ("single_precision", "slope_of_activation")
-    assert diagnosis.message.startswith("It computes in float32 [single_precision]. Judged as float32: delta^(3)")
+    assert diagnosis.message.startswith(
+        "It computes in float32 [single_precision]. Judged as float32:\nWhere: delta^(3)"
+    )
     comparison = check(lambda *question: sigmoid_prime_of_a(*rounded(question)), layout="columns")
     assert comparison.replay == "check(backprop, layout='columns')"
 

@@ -61,9 +61,9 @@ def test_a_mismatch_exits_with_1_and_says_where(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(cases.CASES, "note", lambda dtype: Case(net, always([[0.35, 0.9]], [[0.25, 0.8]]), 2))
     assert main(["compare", "note", "--out", str(tmp_path)]) == 1
     out = lines(capsys)
-    assert any("note: delta^(1) is the first wrong quantity (layer 1 of 2)" in line for line in out)
+    assert any("note: Where: delta^(1) is the first wrong quantity (layer 1 of 2)" in line for line in out)
     assert any("w^(2) is not transposed [no_transpose]" in line for line in out)
-    assert any("replay: handnet compare note --dtype float64 --steps 2" in line for line in out)
+    assert any("Replay: handnet compare note --dtype float64 --steps 2" in line for line in out)
     assert out[-1].startswith("MISMATCH in note")
     assert set(pd.read_csv(tmp_path / "comparison.csv")["verdict"]) == {"ok", "wrong", "inherited"}
 

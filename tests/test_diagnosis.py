@@ -1,11 +1,13 @@
 """The diagnosis: where, why, who says so, and what the data cannot show."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from comparisons import compare
+from comparisons import check, compare
 from comparisons.checks import hand_quantities
 from comparisons.mistakes.known import MISTAKES
 from comparisons.reference.complex_step import third_opinion
@@ -55,11 +57,12 @@ def test_the_message_says_where_what_why_and_what_it_should_be(rng):
     assert diagnosis.first_wrong == ("delta", 1)
     assert diagnosis.mistakes == diagnosis.candidates == ("no_transpose",)
     assert str(diagnosis).startswith(
-        "delta^(1) is the first wrong quantity (layer 1 of 2). It equals D^(1) w^(2) delta^(2):"
-        " w^(2) is not transposed [no_transpose]. Should be: (delta @ w) * a * (1 - a)"
+        "Where: delta^(1) is the first wrong quantity (layer 1 of 2).\n"
+        "Why: it equals D^(1) w^(2) delta^(2): w^(2) is not transposed [no_transpose].\n"
+        "Should be: (delta @ w) * a * (1 - a)"
     )
     assert re.search(
-        r"2 of 2 numbers are wrong at step 1; the worst: delta_[01]\^\(1\) is [-\d.e]+, autograd", str(diagnosis)
+        r"Worst number: delta_[01]\^\(1\) is [-\d.e]+, autograd .* 2 of 2 numbers are wrong at step 1", str(diagnosis)
     )
 
 
@@ -119,7 +122,7 @@ def test_of_a_stack_the_wrong_network_is_named(rng):
         w[..., -1, :] = 0
         w[1, 2, -1, :] = 0.5
     comparison = compare(ForgottenBias(weights), *samples(rng))
-    assert str(comparison.diagnosis).startswith("Network 1, 2 of the stack: a^(1) is the first wrong quantity")
+    assert str(comparison.diagnosis).startswith("Where: network 1, 2 of the stack: a^(1) is the first wrong quantity")
     assert comparison.diagnosis.mistakes == ("no_bias",)
 
 
@@ -228,10 +231,86 @@ def test_a_deviation_that_no_mistake_explains_gets_its_pattern(rng):
     diagnosis = compare(WrongByAHair(Network.random(SIZES, rng=rng).weights), *samples(rng)).diagnosis
     assert diagnosis.mistakes == diagnosis.candidates == ()
     assert diagnosis.first_wrong == ("delta", 2)
-    assert "No known mistake explains it; it is 1.000001 times autograd's." in str(diagnosis)
+    assert "no known mistake explains it; it is 1.000001 times autograd's." in str(diagnosis)
 
 
 def test_every_mistake_made_by_hand_in_a_subclass_is_named_in_float32_too(rng):
     net = Untransposed([w.astype(np.float32) for w in Network.random([4, 4, 4], rng=rng).weights])
     assert compare(net, *samples(rng, (4, 4))).diagnosis.mistakes == ("no_transpose",)
     assert "no_transpose" in MISTAKES
+
+
+def test_a_mistake_is_named_without_docstrings_too():
+    code = (
+        "import numpy as np; from handnet import Network; from comparisons import compare\n"
+        "class Untransposed(Network):\n"
+        "    def w(self, l): return np.swapaxes(super().w(l), -1, -2)\n"
+        "net = Untransposed(Network.random([2, 2, 2], rng=np.random.default_rng(0)).weights)\n"
+        "print(compare(net, [0.05, 0.10], [0.01, 0.99]))"
+    )
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert "w^(2) is not transposed [no_transpose]" in done.stdout, done.stderr
+
+
+class HalfTheGradient(Network):
+    def gradient(self, a_below, delta):
+        return 0.37 * super().gradient(a_below, delta)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_factor_is_recognised_though_some_numbers_are_zero_on_both_sides(activation, seed):
+    rng = np.random.default_rng(seed)
+    net = Network.random(SIZES, rng=rng, activation=[activation, activation, "sigmoid"])
+    x, t = samples(rng)
+    assert "it is 0.37 times autograd's" in str(compare(HalfTheGradient(net.weights, net.activation), x, t))
+
+
+def test_a_factor_is_not_claimed_of_a_single_number(rng):
+    class OddCost(Network):
+        def cost(self, output, targets):
+            return 1.2345 * super().cost(output, targets)
+
+    x, t = samples(rng)
+    said = str(compare(OddCost(Network.random(SIZES, rng=rng).weights), x, t))
+    assert "C is the first wrong quantity" in said
+    assert "times autograd's" not in said
+
+
+def test_the_sentence_and_the_number_under_it_are_of_the_same_probe():
+    def backprop(weights, inputs, targets):
+        result = Network(weights).backprop(inputs, targets)
+        gradients = [g.copy() for g in result.gradients]
+        if len(inputs) == 1:
+            gradients[2] = 3.21 * gradients[2]
+        else:
+            gradients[2][0, 0] += 0.5
+            gradients[2][1, 1] -= 0.25
+        return {"activations": result.activations, "deltas": result.deltas, "gradients": gradients}
+
+    said = str(check(backprop).diagnosis)
+    assert "times autograd's" not in said  # in no step but one
+    (index,) = re.findall(r"Worst number: dC/dw_(\d+)\^\(3\)", said)
+    assert index in ("00", "11")
+
+
+def test_where_only_gradients_are_given_the_cause_may_lie_further_up():
+    rng = np.random.default_rng(5)
+
+    def backprop(weights, inputs, targets):
+        return [g + 1e-3 * rng.standard_normal(g.shape) for g in Network(weights).backprop(inputs, targets).gradients]
+
+    assert "or in what it is computed from: return activations and deltas too" in str(check(backprop))
+
+
+@pytest.mark.parametrize(("wrong", "claimed"), [(1.0, True), (0.2, False)], ids=["most numbers", "few numbers"])
+def test_finite_differences_are_told_by_most_numbers(rng, wrong, claimed):
+    class Differences(Network):
+        def gradient(self, a_below, delta):
+            g = super().gradient(a_below, delta)
+            noise = np.resize([1.0, -0.7, 0.4, 0.9, -1.3], g.shape) * 1e-9 * np.abs(g).max()
+            return g + np.where(np.arange(g.size).reshape(g.shape) < wrong * g.size, noise, 0.0)
+
+    x, t = samples(rng)
+    said = str(compare(Differences(Network.random(SIZES, rng=rng).weights), x, t))
+    assert ("as finite differences are" in said) == claimed

@@ -166,8 +166,8 @@ def test_the_catalogue_goes_from_the_simple_to_the_combined():
 @pytest.mark.parametrize("name", MISTAKES)
 def test_each_mistake_is_one_line_and_one_seam_or_two(name):
     kind = MISTAKES[name]
-    assert kind.__doc__
-    assert "\n" not in kind.__doc__
-    assert kind.equals
+    assert kind.summary
+    assert "\n" not in kind.summary
+    assert kind.formula
     assert len(overridden(name)) <= 3
     assert overridden(name) <= set(SEAMS)

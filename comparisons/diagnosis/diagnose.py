@@ -27,6 +27,10 @@ from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
 
 COST = ("cost", None)
+SAY_MORE = (
+    "Should be: the error is here, or in what it is computed from:"
+    " return activations and deltas too, and I can say which."
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     numbers = [m for m in wrong if (m.case, m.key) not in misshapen]
     if not numbers:
         key = wrong[0].key
-        return Diagnosis(key, (), (), f"{headline(key, trials[0])} It has another shape than it should.")
+        return Diagnosis(key, (), (), f"{headline(key, trials[0])}\nWhy: it has another shape than it should.")
     seen = of_measured(numbers[0], trials)
     if seen.is_rounding:
         return Diagnosis(seen.key, (), (), _rounding_only(seen))
@@ -91,7 +95,7 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
             own = [variant for variant in own if all(overridden(name) == {"shared_cost"} for name in variant.mistakes)]
             said = _explained(own, seen, None, trials) if own else said
             both = said.mistakes + rest.mistakes
-            return replace(rest, first_wrong=COST, mistakes=both, message=f"{said}\nBesides: {rest}")
+            return replace(rest, first_wrong=COST, mistakes=both, message=f"{said}\nBesides:\n{rest}")
     return said
 
 
@@ -107,18 +111,27 @@ def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, tr
     if found[0].mistakes == ("single_precision",):
         should_be = "Should be float64 throughout, or checked with dtype float32."
     said = [headline(key, trials[0], how), explanation(found, key, seen, trials), should_be]
-    message = " ".join(said) + "\n" + evidence(shown)
+    message = "\n".join([*said, evidence(shown)])
     return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message)
 
 
 def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence[Trial]) -> Diagnosis:
-    shown, how, patterns = seen[0], "", seen
+    how, wrong = "", seen
     if read_off and read_off.key[0] == "delta":
-        shown, how, patterns = read_off, ", read off the gradients of a single sample", [read_off]
-    pattern = next(filter(None, (pattern_of(one, patterns, trials) for one in patterns)), "")
-    why = f"No known mistake explains it{'; ' + pattern if pattern else ''}."
-    said = [headline(shown.key, trials[0], how), why, should_be_text(shown.key, trials[0])]
-    return Diagnosis(shown.key, (), (), " ".join(said) + "\n" + evidence(shown))
+        how, wrong = ", read off the gradients of a single sample", [read_off]
+    # The sentence and the number under it are of the same step of the same probe.
+    patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
+    shown, pattern = next((pair for pair in patterns if pair[1]), patterns[0])
+    why = f"Why: no known mistake explains it{'; ' + pattern if pattern else ''}."
+    mend = SAY_MORE if not how and _could_come_from_above(shown.key, trials) else should_be_text(shown.key, trials[0])
+    said = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
+    return Diagnosis(shown.key, (), (), "\n".join(said))
+
+
+def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
+    """Whether the cause may lie in activations or deltas that were not given."""
+    kinds = {given[0] for trial in trials for step in trial.given for given in step}
+    return key[0] in ("delta", "gradient", "weight") and not kinds >= {"activation", "delta"}
 
 
 def _rounding_only(wrong: Wrong) -> str:
@@ -136,8 +149,8 @@ def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
     steps = enumerate(zip(alone.truths, alone.given, strict=True), start=trial.step)
     again = [m for step, (truth, given) in steps for m in measure(truth, given, case=trial.case, step=step)]
     found = diagnose([alone], again)
-    where = f"Network {', '.join(map(str, network))} of the stack: "
-    return found and replace(found, message=where + found.message)
+    where = f"Where: network {', '.join(map(str, network))} of the stack: "
+    return found and replace(found, message=where + found.message.removeprefix("Where: "))
 
 
 def _only_turned(trials: Sequence[Trial]) -> Diagnosis | None:
@@ -147,5 +160,5 @@ def _only_turned(trials: Sequence[Trial]) -> Diagnosis | None:
         return None
     key, trial = turned[0]
     name = "transposed_gradient"
-    said = f"It equals {MISTAKES[name].equals}: the matrix is transposed [{name}]."
-    return Diagnosis(key, (name,), (name,), f"{headline(key, trial)} {said} {should_be_text(key, trial)}")
+    said = f"Why: it equals {MISTAKES[name].formula}: the matrix is transposed [{name}]."
+    return Diagnosis(key, (name,), (name,), f"{headline(key, trial)}\n{said}\n{should_be_text(key, trial)}")

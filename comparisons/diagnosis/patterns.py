@@ -13,6 +13,9 @@ from comparisons.verdict.distance import distance
 from comparisons.verdict.trial import Trial
 from handnet.activations import FloatArray
 
+# A central difference quotient of a cost C over steps of h = 1e-5 rounds by about u |C| / h, 1e-11; the best by less.
+DIFFERENCES = 1e-12
+
 
 def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) -> str:
     """What the numbers have in common with autograd's, where no known mistake explains them.
@@ -36,30 +39,44 @@ def _compared(wrong: Wrong) -> tuple[FloatArray, FloatArray]:
 
 
 def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
-    hand, excess = wrong.hand, _excess(wrong)
+    factors = [_constant(one) for one in alike]
     factor = _constant(wrong)
-    if factor is not None:
-        names = [_factor_names(_constant(one), one.problem) for one in alike]
+    # One number is always some factor times another.
+    if factor is not None and sum(one.hand.size for one in alike) > 1 and None not in factors:
+        names = [_factor_names(one, other.problem) for one, other in zip(factors, alike, strict=True)]
         name = next((name for name in names[0] if all(name in others for others in names)), "")
-        if name or hand.size > 1:
+        if name or all(np.isclose(one, factor, rtol=1e-6, atol=0.0) for one in factors if one is not None):
             number = "" if name.lstrip("-").isdecimal() else f", which is {name}" if name else ""
             return f"{it} is {factor:.10g} times autograd's{number}"
+    excess = _excess(wrong)
     for axis, what in ((-1, "row"), (-2, "column")):
-        if hand.ndim >= 2 and hand.shape[axis] > 1 and _same(excess, np.take(excess, [0], axis=axis)):
+        if excess.ndim >= 2 and excess.shape[axis] > 1 and _constant_along(excess, axis):
             return f"each {what} of {it} is a constant times autograd's"
     return ""
 
 
 def _excess(wrong: Wrong) -> FloatArray:
+    """By how much each number exceeds autograd's, in units of it; NaN where both are 0, which says nothing."""
     hand, torch = _compared(wrong)
     with np.errstate(all="ignore"):
         return hand / torch - 1
 
 
 def _constant(wrong: Wrong) -> float | None:
-    """The factor that all its numbers have in common."""
+    """The factor that all its numbers have in common; of several numbers, at least two must say something."""
     excess = _excess(wrong)
-    return 1 + float(excess.flat[0]) if _same(excess, excess.ravel()[:1]) else None
+    telling = excess[~np.isnan(excess)]
+    if telling.size < min(2, excess.size) or not np.isfinite(telling).all() or not _same(telling, telling[:1]):
+        return None
+    return 1 + float(telling[0])
+
+
+def _constant_along(excess: FloatArray, axis: int) -> bool:
+    """Whether the factors that say something agree along this axis, wherever there are two of them."""
+    least, most = np.fmin.reduce(excess, axis=axis), np.fmax.reduce(excess, axis=axis)
+    telling = ~np.isnan(least)
+    several = (~np.isnan(excess)).sum(axis=axis) > 1
+    return bool(several.any() and np.isfinite(most[telling]).all() and _same(least[telling], most[telling]))
 
 
 def _factor_names(factor: float | None, problem: Problem) -> list[str]:
@@ -104,8 +121,12 @@ def _order(wrong: Wrong, trials: Sequence[Trial]) -> str:
 
 
 def _off_by(it: str, hand: FloatArray, torch: FloatArray) -> str:
-    relative = distance(hand, torch).max() / max(np.abs(torch).max(), np.finfo(float).tiny)
-    return f"{it} is off by {relative:.0e} of its size, as finite differences are" if relative < 1e-4 else ""
+    """Whether most numbers are off by as little, and by as much, as a difference quotient is."""
+    error, size = distance(hand, torch), max(np.abs(torch).max(), np.finfo(float).tiny)
+    relative = error.max() / size
+    if relative >= 1e-4 or np.median(error) <= DIFFERENCES * size:
+        return ""
+    return f"{it} is off by {relative:.0e} of its size, as finite differences are"
 
 
 def _same(left: FloatArray, right: FloatArray) -> bool:

@@ -52,7 +52,7 @@ NOTE = {
 
 def headline(key: Key, trial: Trial, how: str = "") -> str:
     layer = "" if key[1] is None else f" (layer {key[1]} of {len(trial.truths[0].problem.weights)})"
-    return f"{quantity_name(key)} is the first wrong quantity{layer}{how}."
+    return f"Where: {quantity_name(key)} is the first wrong quantity{layer}{how}."
 
 
 def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
@@ -61,18 +61,19 @@ def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequenc
     order = list(trials[0].truths[0].derived)
     for name in found[0].mistakes:
         made = where_made(Variant((name,), found[0].placement), seen, trials)
-        equals, why = (_with_numbers(text, made[1]) for text in (MISTAKES[name].equals, MISTAKES[name].__doc__ or ""))
+        kind = MISTAKES[name]
+        formula, why = (_with_numbers(text, made[1]) for text in (kind.formula, kind.summary))
         subject = "it equals" if made == key else f"{quantity_name(made)} equals"
         if order.index(made) < order.index(key):
             subject = f"it follows from {quantity_name(made)}, which equals"
-        parts.append(f"{subject} {equals}: {why[0].lower()}{why[1:].rstrip('.')} [{name}]")
+        parts.append(f"{subject} {formula}: {why[0].lower()}{why[1:].rstrip('.')} [{name}]")
     placement = found[0].placement.replace("hidden", "the hidden layers")
     where = "" if placement == "everywhere" else f", in {placement} only"
     others = [str(variant) for variant in found[1:]]
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     same = f" On this data the same: {shown}." if others else ""
     text = "; and ".join(parts)
-    return f"{text[0].upper()}{text[1:]}{where}.{same}"
+    return f"Why: {text}{where}.{same}"
 
 
 def where_made(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
@@ -115,6 +116,6 @@ def evidence(wrong: Wrong) -> str:
         nearer = "autograd" if not abs(opinion - torch) > abs(opinion - hand) else "the implementation"
         side = f"; complex-step differentiation agrees with {nearer}"
     return (
-        f"{int((wrong.ratio > 1).sum())} of {wrong.hand.size} numbers are wrong{step}; the worst: {name} is {hand!r},"
-        f" {wrong.judge} says {torch!r} (tolerance {tolerance:.2g}){side}."
+        f"Worst number: {name} is {hand!r}, {wrong.judge} says {torch!r} (tolerance {tolerance:.2g}){side};"
+        f" {int((wrong.ratio > 1).sum())} of {wrong.hand.size} numbers are wrong{step}."
     )

@@ -19,61 +19,55 @@ from handnet.activations import ACTIVATIONS, FloatArray, sigmoid_slope, tanh_slo
 
 
 class NoBias(Seams):
-    """The biases are left out of the forward pass."""
-
-    equals = "sigma(w^(l) a^(l-1))"
+    summary = "The biases are left out of the forward pass."
+    formula = "sigma(w^(l) a^(l-1))"
 
     def preactivation(self, l: int, a_below: FloatArray) -> FloatArray:
         return super().preactivation(l, a_below) - self.weights[l - 1][..., -1:, :]
 
 
 class OutputNotActivated(Seams):
-    """The output is not activated."""
-
-    equals = "z^(l)"
+    summary = "The output is not activated."
+    formula = "z^(l)"
 
     def activated(self, l: int, z: FloatArray) -> FloatArray:
         return z if l == self.top else super().activated(l, z)
 
 
 class NoOutputSlope(Seams):
-    """The slope of the output, D^(l), is missing, as if the cost were a cross-entropy."""
-
-    equals = "c"
+    summary = "The slope of the output, D^(l), is missing, as if the cost were a cross-entropy."
+    formula = "c"
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return np.ones_like(super().output_slope(l, a, z))
 
 
 class ReversedError(Seams):
-    """The error is T - a, not a - T."""
-
-    equals = "D^(l) (T - a^(l))"
+    summary = "The error is T - a, not a - T."
+    formula = "D^(l) (T - a^(l))"
 
     def error(self, l: int, output: FloatArray, targets: FloatArray) -> FloatArray:
         return -super().error(l, output, targets)
 
 
 class CostNoHalf(Seams):
-    """The cost lacks its factor 1/2, though its gradient does not."""
-
-    equals = "twice the right value"
+    summary = "The cost lacks its factor 1/2, though its gradient does not."
+    formula = "twice the right value"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return 2 * super().shared_cost(l, error)
 
 
 class NoHalf(CostNoHalf):
-    """The cost lacks its factor 1/2."""
+    summary = "The cost lacks its factor 1/2."
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return 2 * super().shared_error(l, error)
 
 
 class CostBatchSum(Seams):
-    """The cost is the sum over the samples, though its gradient is that of the mean."""
-
-    equals = "N times the right value"
+    summary = "The cost is the sum over the samples, though its gradient is that of the mean."
+    formula = "N times the right value"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return error.shape[-2] * super().shared_cost(l, error)
@@ -87,9 +81,8 @@ class BatchSum(CostBatchSum):
 
 
 class AveragedTwice(Seams):
-    """The average over the samples is taken twice."""
-
-    equals = "the right value / N"
+    summary = "The average over the samples is taken twice."
+    formula = "the right value / N"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_cost(l, error) / error.shape[-2]
@@ -99,9 +92,8 @@ class AveragedTwice(Seams):
 
 
 class CostOutputMean(Seams):
-    """The cost is averaged over the outputs too, though its gradient is not."""
-
-    equals = "the right value / m_L"
+    summary = "The cost is averaged over the outputs too, though its gradient is not."
+    formula = "the right value / m_L"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_cost(l, error) / error.shape[-1]
@@ -115,25 +107,23 @@ class OutputMean(CostOutputMean):
 
 
 class CostMseLoss(Seams):
-    """The cost is MSELoss(), the mean of all squares, though its gradient is not."""
-
-    equals = "2 / m_L times the right value"
+    summary = "The cost is MSELoss(), the mean of all squares, though its gradient is not."
+    formula = "2 / m_L times the right value"
 
     def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_cost(l, error) * 2 / error.shape[-1]
 
 
 class MseLoss(CostMseLoss):
-    """The cost is MSELoss() as it is: without the 1/2, and averaged over the outputs too."""
+    summary = "The cost is MSELoss() as it is: without the 1/2, and averaged over the outputs too."
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) * 2 / error.shape[-1]
 
 
 class AveragedOverInputs(Seams):
-    """The sum over the samples is divided by the number of inputs, not of samples."""
-
-    equals = "N / m_0 times the right value"
+    summary = "The sum over the samples is divided by the number of inputs, not of samples."
+    formula = "N / m_0 times the right value"
 
     def _other_share(self) -> float:
         samples, inputs = self.problem.inputs.shape[-2:]
@@ -147,9 +137,8 @@ class AveragedOverInputs(Seams):
 
 
 class SlopeOfActivation(Seams):
-    """The slope is taken at a^(l), not at z^(l): the activation is applied once more."""
-
-    equals = "the right value with sigma'(a^(l)) in the place of D^(l)"
+    summary = "The slope is taken at a^(l), not at z^(l): the activation is applied once more."
+    formula = "the right value with sigma'(a^(l)) in the place of D^(l)"
 
     def _slope(self, l: int, a: FloatArray) -> FloatArray:
         activation = ACTIVATIONS[self.problem.activation[l - 1]]
@@ -163,9 +152,8 @@ class SlopeOfActivation(Seams):
 
 
 class SlopeOfPreactivation(Seams):
-    """The slope is written in terms of z^(l) where a^(l) belongs: z(1 - z)."""
-
-    equals = "the right value with z^(l) for a^(l) in D^(l)"
+    summary = "The slope is written in terms of z^(l) where a^(l) belongs: z(1 - z)."
+    formula = "the right value with z^(l) for a^(l) in D^(l)"
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return super().output_slope(l, z, z)
@@ -175,9 +163,8 @@ class SlopeOfPreactivation(Seams):
 
 
 class TanhSlope(Seams):
-    """The slope is that of tanh, 1 - a^2, with another activation."""
-
-    equals = "the right value with 1 - a^2 in the place of D^(l)"
+    summary = "The slope is that of tanh, 1 - a^2, with another activation."
+    formula = "the right value with 1 - a^2 in the place of D^(l)"
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return tanh_slope(a)
@@ -187,9 +174,8 @@ class TanhSlope(Seams):
 
 
 class SigmoidSlope(Seams):
-    """The slope is that of the sigmoid, a(1 - a), with another activation."""
-
-    equals = "the right value with a(1 - a) in the place of D^(l)"
+    summary = "The slope is that of the sigmoid, a(1 - a), with another activation."
+    formula = "the right value with a(1 - a) in the place of D^(l)"
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return sigmoid_slope(a)
@@ -199,9 +185,8 @@ class SigmoidSlope(Seams):
 
 
 class SlopeOneMinusA(Seams):
-    """The slope is 1 - a: a factor or a square is missing."""
-
-    equals = "the right value with 1 - a^(l) in the place of D^(l)"
+    summary = "The slope is 1 - a: a factor or a square is missing."
+    formula = "the right value with 1 - a^(l) in the place of D^(l)"
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return 1 - a
@@ -211,81 +196,72 @@ class SlopeOneMinusA(Seams):
 
 
 class NoHiddenSlope(Seams):
-    """The slope of the hidden layer, D^(l), is missing."""
-
-    equals = "(w^(l+1))^T delta^(l+1)"
+    summary = "The slope of the hidden layer, D^(l), is missing."
+    formula = "(w^(l+1))^T delta^(l+1)"
 
     def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return np.ones_like(super().hidden_slope(l, a, z))
 
 
 class NoTranspose(Seams):
-    """w^(l+1) is not transposed."""
-
-    equals = "D^(l) w^(l+1) delta^(l+1)"
+    summary = "w^(l+1) is not transposed."
+    formula = "D^(l) w^(l+1) delta^(l+1)"
 
     def passed_back(self, l: int, delta_above: FloatArray, w: FloatArray) -> FloatArray:
         return super().passed_back(l, delta_above, np.swapaxes(w, -1, -2))
 
 
 class UpdatedWeights(Seams):
-    """w^(l+1) has already been updated."""
-
-    equals = "D^(l) (w^(l+1) - gamma dC/dw^(l+1))^T delta^(l+1)"
+    summary = "w^(l+1) has already been updated."
+    formula = "D^(l) (w^(l+1) - gamma dC/dw^(l+1))^T delta^(l+1)"
 
     def weights_above(self, l: int, updated_above: FloatArray) -> FloatArray:
         return updated_above
 
 
 class WrongWeights(Seams):
-    """w^(l) stands where w^(l+1) belongs."""
-
-    equals = "D^(l) (w^(l))^T delta^(l+1)"
+    summary = "w^(l) stands where w^(l+1) belongs."
+    formula = "D^(l) (w^(l))^T delta^(l+1)"
 
     def weights_above(self, l: int, updated_above: FloatArray) -> FloatArray:
         return self.weights[l - 1]
 
 
 class WrongRowStripped(Seams):
-    """The first row of W^(l+1) is dropped in the place of its row of biases."""
-
-    equals = "the right value with W^(l+1) less its first row for (w^(l+1))^T"
+    summary = "The first row of W^(l+1) is dropped in the place of its row of biases."
+    formula = "the right value with W^(l+1) less its first row for (w^(l+1))^T"
 
     def stripped(self, l: int, w: FloatArray) -> FloatArray:
         return w[..., 1:, :]
 
 
 class WrongLayerBelow(Seams):
-    """a^(l) stands where a^(l-1) belongs."""
-
-    equals = "delta^(l) A^(l)"
+    summary = "a^(l) stands where a^(l-1) belongs."
+    formula = "delta^(l) A^(l)"
 
     def activation_below(self, l: int, below: FloatArray, here: FloatArray) -> FloatArray:
         return here
 
 
 class LastSampleOnly(Seams):
-    """The gradient of each sample overwrites that of the one before."""
-
-    equals = "delta^(l) A^(l-1) of the last sample"
+    summary = "The gradient of each sample overwrites that of the one before."
+    formula = "delta^(l) A^(l-1) of the last sample"
 
     def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
         return super().outer_product(l, a_below[..., -1:, :], delta[..., -1:, :])
 
 
 class AccumulatedGradient(Seams):
-    """The gradient of the step before is added on: it was never set to zero."""
-
-    equals = "the sum of the gradients so far"
+    summary = "The gradient of the step before is added on: it was never set to zero."
+    formula = "the sum of the gradients so far"
 
     def collected(self, l: int, gradient: FloatArray) -> FloatArray:
         return super().collected(l, gradient) + self.previous.get(l, 0.0)
 
 
 class BiasNotTrained(Seams):
-    """The biases have no gradient."""
-
-    equals = "the right value, but 0 for the biases"
+    summary = "The biases have no gradient."
+    formula = "the right value, but 0 for the biases"
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
@@ -294,9 +270,8 @@ class BiasNotTrained(Seams):
 
 
 class BiasSumOfAll(Seams):
-    """The gradient of the biases is summed over the nodes too."""
-
-    equals = "the right value, but the same sum over all nodes for each bias"
+    summary = "The gradient of the biases is summed over the nodes too."
+    formula = "the right value, but the same sum over all nodes for each bias"
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
@@ -305,9 +280,8 @@ class BiasSumOfAll(Seams):
 
 
 class BiasMeanOfAll(Seams):
-    """The gradient of the biases is averaged over the nodes."""
-
-    equals = "the right value, but the mean over all nodes for each bias"
+    summary = "The gradient of the biases is averaged over the nodes."
+    formula = "the right value, but the mean over all nodes for each bias"
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
@@ -327,45 +301,38 @@ class ScaledGradient(Seams):
 
 
 class GradientBatchSum(ScaledGradient):
-    """The gradient is summed over the samples, not averaged."""
-
-    equals = "N times the right value"
+    summary = "The gradient is summed over the samples, not averaged."
+    formula = "N times the right value"
 
 
 class WeightBatchSum(ScaledGradient):
-    """The gradient of the weights is summed over the samples, that of the biases averaged."""
-
-    equals, rows = "the right value, but N times that for all except the biases", slice(None, -1)
+    summary = "The gradient of the weights is summed over the samples, that of the biases averaged."
+    formula, rows = "the right value, but N times that for all except the biases", slice(None, -1)
 
 
 class BiasBatchSum(ScaledGradient):
-    """The gradient of the biases is summed over the samples, that of the weights averaged."""
-
-    equals, rows = "the right value, but N times that for the biases", slice(-1, None)
+    summary = "The gradient of the biases is summed over the samples, that of the weights averaged."
+    formula, rows = "the right value, but N times that for the biases", slice(-1, None)
 
 
 class GradientAveragedTwice(ScaledGradient):
-    """The gradient is averaged over the samples once more."""
-
-    equals, power = "the right value / N", -1
+    summary = "The gradient is averaged over the samples once more."
+    formula, power = "the right value / N", -1
 
 
 class WeightAveragedTwice(ScaledGradient):
-    """The gradient of the weights is averaged over the samples once more."""
-
-    equals, rows, power = "the right value, but that / N for all except the biases", slice(None, -1), -1
+    summary = "The gradient of the weights is averaged over the samples once more."
+    formula, rows, power = "the right value, but that / N for all except the biases", slice(None, -1), -1
 
 
 class BiasAveragedTwice(ScaledGradient):
-    """The gradient of the biases is averaged over the samples once more."""
-
-    equals, rows, power = "the right value, but that / N for the biases", slice(-1, None), -1
+    summary = "The gradient of the biases is averaged over the samples once more."
+    formula, rows, power = "the right value, but that / N for the biases", slice(-1, None), -1
 
 
 class TransposedGradient(Seams):
-    """The gradient of the weights is transposed."""
-
-    equals = "its transpose"
+    summary = "The gradient of the weights is transposed."
+    formula = "its transpose"
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient)
@@ -374,9 +341,8 @@ class TransposedGradient(Seams):
 
 
 class BiasNotUpdated(Seams):
-    """The step leaves the biases as they were."""
-
-    equals = "the right value, but the old one for the biases"
+    summary = "The step leaves the biases as they were."
+    formula = "the right value, but the old one for the biases"
 
     def step(self, l: int, w: FloatArray, gradient: FloatArray) -> FloatArray:
         new = super().step(l, w, gradient)
@@ -385,18 +351,16 @@ class BiasNotUpdated(Seams):
 
 
 class Ascent(Seams):
-    """The step goes up, not down."""
-
-    equals = "W^(l) + gamma dC/dW^(l)"
+    summary = "The step goes up, not down."
+    formula = "W^(l) + gamma dC/dW^(l)"
 
     def step(self, l: int, w: FloatArray, gradient: FloatArray) -> FloatArray:
         return super().step(l, w, -gradient)
 
 
 class NoLearningRate(Seams):
-    """The learning rate is missing."""
-
-    equals = "W^(l) - dC/dW^(l)"
+    summary = "The learning rate is missing."
+    formula = "W^(l) - dC/dW^(l)"
 
     def step(self, l: int, w: FloatArray, gradient: FloatArray) -> FloatArray:
         rate = self.problem.learning_rate
@@ -404,9 +368,8 @@ class NoLearningRate(Seams):
 
 
 class FirstLayerNotTrained(Seams):
-    """The step leaves the first layer as it was."""
-
-    equals = "W^(1) before the step"
+    summary = "The step leaves the first layer as it was."
+    formula = "W^(1) before the step"
 
     def step(self, l: int, w: FloatArray, gradient: FloatArray) -> FloatArray:
         return w.copy() if l == 1 else super().step(l, w, gradient)
@@ -428,33 +391,28 @@ class OtherActivation(Seams):
 
 
 class SigmoidActivation(OtherActivation):
-    """The activation is the sigmoid."""
-
-    name, equals = "sigmoid", "sigmoid(z^(l))"
+    summary = "The activation is the sigmoid."
+    name, formula = "sigmoid", "sigmoid(z^(l))"
 
 
 class TanhActivation(OtherActivation):
-    """The activation is tanh."""
-
-    name, equals = "tanh", "tanh(z^(l))"
+    summary = "The activation is tanh."
+    name, formula = "tanh", "tanh(z^(l))"
 
 
 class ReluActivation(OtherActivation):
-    """The activation is relu."""
-
-    name, equals = "relu", "max(z^(l), 0)"
+    summary = "The activation is relu."
+    name, formula = "relu", "max(z^(l), 0)"
 
 
 class IdentityActivation(OtherActivation):
-    """There is no activation."""
-
-    name, equals = "identity", "z^(l)"
+    summary = "There is no activation."
+    name, formula = "identity", "z^(l)"
 
 
 class SinglePrecision(Seams):
-    """It is right, but computed in float32."""
-
-    equals = "the right value rounded to float32"
+    summary = "It is right, but computed in float32."
+    formula = "the right value rounded to float32"
 
     def __init__(
         self,

@@ -48,7 +48,9 @@ class Seams:
 
     Attributes
     ----------
-    equals : str
+    summary : str
+        What goes wrong, in one sentence; empty where nothing does.
+    formula : str
         What the quantity comes to with the mistake, in the note's notation.
 
     Notes
@@ -56,7 +58,8 @@ class Seams:
     Every seam has the layer first. Arrays are (..., N, m_l), or shaped as the weights.
     """
 
-    equals = ""
+    summary = ""
+    formula = ""
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ def check_line(comparison: Comparison) -> str:
 
 def catalogue_table() -> str:
     """Return a table of the known mistakes: what goes wrong, and what comes of it in the note's notation."""
-    rows = [(name, kind.__doc__ or "", kind.equals) for name, kind in MISTAKES.items()]
+    rows = [(name, kind.summary, kind.formula) for name, kind in MISTAKES.items()]
     return table([("mistake", "what goes wrong", "what comes of it"), *rows], left=3)
 
 

@@ -151,7 +151,7 @@ class Comparison:
             undecided = self.count("undecided")
             return f"{self.count('ok')} numbers match autograd" + (f", {undecided} undecided" if undecided else "")
         said = [*self.findings, str(self.diagnosis or "") or self._not_passed(), *self.remarks]
-        return "\n".join([*filter(None, said), *([f"replay: {self.replay}"] if self.replay else [])])
+        return "\n".join([*filter(None, said), *([f"Replay: {self.replay}"] if self.replay else [])])
 
     def _not_passed(self) -> str:
         """Why it did not pass, where there is no diagnosis."""
@@ -183,6 +183,8 @@ class Comparison:
                 f" {ratio:>16.3g} {'' if np.isnan(local) else f'{local:.2g}':>6}"
                 f" {max(m.resolution for m in group):>11.1e}  {verdict}"
             )
+        if self.count("inherited"):
+            lines.append("inherited: its own equation is right, but what it is computed from is wrong")
         lines += [self.message(), *(self.remarks if self.passed else ())]
         if self.blind:
             lines.append(f"this data cannot show: {', '.join(self.blind)}")
