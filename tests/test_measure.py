@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparisons import Comparison, MismatchError, compare
+from comparisons import Comparison, MismatchError, check, compare
 from comparisons.checks import hand_quantities
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
@@ -298,3 +298,16 @@ def test_the_evidence_option_writes_every_comparison_of_the_run(tmp_path):
     done = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     assert done.returncode == 0, done.stdout
     assert set(pd.read_csv(tmp_path / "comparison.csv")["case"]) == {test}
+
+
+@pytest.mark.parametrize("factors", [(0, -1), (1, 1)], ids=["wrong", "right"])
+def test_a_layer_that_cannot_be_told_from_zero_is_no_match(factors):
+    def backprop(weights, inputs, targets):
+        gradients = list(Network(weights, "tanh").backprop(inputs, targets).gradients)
+        return [f * g for f, g in zip(factors, gradients, strict=False)] + gradients[2:]
+
+    comparison = check(backprop, sizes=(64, 64, 64, 64, 64, 10), activation="tanh", dtype=np.float32)
+    assert not comparison.count("wrong")
+    assert not comparison.passed
+    said = r"could not be judged: 33,280 of 69,160 numbers \(layers 1, 2\); float32 is too coarse here, try float64, or"
+    assert re.search(said, comparison.message())

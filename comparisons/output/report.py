@@ -42,8 +42,7 @@ def case_table(comparisons: Mapping[str, Comparison]) -> str:
                 f"{c.numbers:,}",
                 f"{max(greatest(m.ratio) for m in c.measured):.3f}",
                 f"{max(local):.3f}",
-                # The bluntest check of those that say anything.
-                f"{max((m.resolution for m in c.measured if m.verdict == 'ok'), default=np.inf):.1e}",
+                f"{max((m.resolution for m in c.measured), default=np.inf):.1e}",
                 f"{c.count('undecided'):,}" if c.count("undecided") else "",
                 "match" if c.passed else "MISMATCH",
             )
@@ -96,6 +95,9 @@ def check_line(comparison: Comparison) -> str:
         worst = max(greatest(m.ratio) for m in comparison.measured)
         said = f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2g} of its tolerance"
         return said + sharpness({"": comparison})
+    clean = not comparison.diagnosis and not comparison.findings
+    if clean and comparison.unjudged and not comparison.count("inherited"):
+        return "UNDECIDED: some quantities could not be judged; see the message above"
     mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
     return f"MISMATCH{': ' + mistakes if mistakes else ''}"
 
@@ -243,8 +245,8 @@ def compare_line(comparisons: Mapping[str, Comparison]) -> str:
 
 
 def sharpness(comparisons: Mapping[str, Comparison]) -> str:
-    """Return how sharp the comparisons were, as the end of a sentence; nothing where no row is ok."""
-    resolutions = [m.resolution for c in comparisons.values() for m in c.measured if m.verdict == "ok"]
+    """Return how sharp the comparisons were, as the end of a sentence; nothing where nothing was compared."""
+    resolutions = [m.resolution for c in comparisons.values() for m in c.measured]
     if not resolutions:
         return ""
     return f"; a tolerance is at most {max(resolutions):.1e} of the largest value that it belongs to"

@@ -19,6 +19,7 @@ from comparisons.verdict.measured import (
     ELEMENT_COLUMNS,
     FRAME_COLUMNS,
     INHERITED,
+    UNDECIDED,
     VERDICTS,
     WRONG,
     Measured,
@@ -84,8 +85,15 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """True if nothing was found, nothing is wrong or inherited, and something was decided."""
-        return not self.findings and self.count("ok") > 0 and not self.count("wrong") and not self.count("inherited")
+        """True if nothing was found, nothing is wrong or inherited, and each quantity of each layer could be judged."""
+        right = self.count("ok") > 0 and not self.count("wrong") and not self.count("inherited")
+        return right and not self.findings and not self.unjudged
+
+    @cached_property
+    def unjudged(self) -> tuple[Measured, ...]:
+        """What could not be judged: of each case, the quantities of a layer that no step tells from zero."""
+        judged = {(m.case, m.key) for m in self.measured if m.judges}
+        return tuple(m for m in self.measured if (m.case, m.key) not in judged)
 
     @property
     def numbers(self) -> int:
@@ -160,7 +168,7 @@ class Comparison:
         first = next((m for grade in (WRONG, INHERITED) for m in self.measured if m.verdicts.max() == grade), None)
         if first is None:
             nothing = "nothing was decided: no tolerance is smaller than the quantity it belongs to"
-            return "" if self.count("ok") else nothing
+            return self._not_judged() if self.count("ok") else nothing
         torch, tolerance, _ = first.judged_by(first.worst)
         name, hand = element_name(first.key, first.worst, first.hand.shape), float(first.hand[first.worst])
         return (
@@ -168,16 +176,32 @@ class Comparison:
             f" {name} is {hand!r}, torch says {torch!r} (tolerance {tolerance:.2g})"
         )
 
+    def _not_judged(self) -> str:
+        """How much could not be judged, and what would help; nothing where all of it could."""
+        if not self.unjudged:
+            return ""
+        numbers, given = sum(m.hand.size for m in self.unjudged), {m.key[0] for m in self.measured}
+        layers = sorted({m.key[1] for m in self.unjudged if m.key[1] is not None})
+        names = f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}" if layers else "the cost"
+        help_ = ["smaller weights" if self.dtype == "float64" else "float64"]
+        # With these each equation is judged on its own, where rounding has not yet grown.
+        help_ += [] if {"activation", "delta"} <= given else ["or return activations and deltas"]
+        said = f"could not be judged: {numbers:,} of {self.numbers:,} numbers ({names})"
+        return f"{said}; {self.dtype} is too coarse here, try {', '.join(help_)}"
+
     def __str__(self) -> str:
         head = "quantity    layer  numbers  error/tolerance  local  resolution  verdict"
         lines = [head] if self.measured else []
         by_key: dict[Key, list[Measured]] = {}
         for m in self.measured:
             by_key.setdefault(m.key, []).append(m)
+        unjudged = set(map(id, self.unjudged))
         for (quantity, layer), group in by_key.items():
-            ratio = max(greatest(m.ratio) for m in group)
+            ratio = max(m.sharper_ratio for m in group)
             local = max((greatest(m.local_ratio) for m in group if m.local_ratio is not None), default=np.nan)
-            verdict = VERDICTS[max(int(m.verdicts.max()) for m in group)]
+            gravest = max(int(m.verdicts.max()) for m in group)
+            # Also where each number might have been refuted, and none was told from zero.
+            verdict = VERDICTS[max(gravest, UNDECIDED if any(id(m) in unjudged for m in group) else gravest)]
             lines.append(
                 f"{quantity:<11} {'' if layer is None else layer!s:>5} {sum(m.hand.size for m in group):>8}"
                 f" {ratio:>16.3g} {'' if np.isnan(local) else f'{local:.2g}':>6}"

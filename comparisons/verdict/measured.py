@@ -71,6 +71,24 @@ class Measured:
         with np.errstate(all="ignore"):
             return float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
 
+    @cached_property
+    def judges(self) -> bool:
+        """Whether 0 in place of all its numbers would be wrong: else the data could not tell it from anything.
+
+        Without any tolerance nothing passes but the exact numbers, be they zero.
+        """
+        sharpest = sharper(self.tolerance, self.local_tolerance)
+        return bool((sharpest < np.abs(self.torch)).any() or (sharpest == 0).all())
+
+    @property
+    def sharper_ratio(self) -> float:
+        """The greatest error / tolerance of each element's sharper comparison, the one that `resolution` is of."""
+        # What failed is shown with the whole model: what is inherited has no error of its own.
+        failed = self.verdicts.max() in (INHERITED, WRONG)
+        if failed or self.local_ratio is None or self.local_tolerance is None:
+            return greatest(self.ratio)
+        return greatest(np.where(self.local_tolerance < self.tolerance, self.local_ratio, self.ratio))
+
     @property
     def verdict(self) -> str:
         """The gravest verdict of the elements."""
