@@ -2,6 +2,7 @@ import errno
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -311,3 +312,13 @@ def test_a_layer_that_cannot_be_told_from_zero_is_no_match(factors):
     assert not comparison.passed
     said = r"could not be judged: 33,280 of 69,160 numbers \(layers 1, 2\); float32 is too coarse here, try float64, or"
     assert re.search(said, comparison.message())
+
+
+def test_printing_finds_what_is_blind_only_where_that_is_cheap(net, samples):
+    x, t = samples
+    few = compare(net, x[:1], t[:1])
+    assert "with one sample, mistakes in averaging do not show; with one step" in str(few)
+    many = replace(few, measured=few.measured * 1000)
+    assert "comparison.blind finds" in str(many)
+    assert many.blind == few.blind
+    assert f"this data cannot show {len(few.blind)} kinds of mistake" in str(many)

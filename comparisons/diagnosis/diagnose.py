@@ -28,7 +28,7 @@ from comparisons.verdict.trial import Trial
 
 COST = ("cost", None)
 SAY_MORE = (
-    "Should be: the error is here, or in what it is computed from:"
+    "Next: the error is here, or in what it is computed from:"
     " return activations and deltas too, and I can say which."
 )
 
@@ -109,7 +109,7 @@ def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, tr
             how, shown = ", read off the gradients of a single sample", read_off
     should_be = should_be_text(made, trials[0])
     if found[0].mistakes == ("single_precision",):
-        should_be = "Should be float64 throughout, or checked with dtype float32."
+        should_be = "Should be: float64 throughout, or checked with dtype float32."
     said = [headline(key, trials[0], how), explanation(found, key, seen, trials), should_be]
     message = "\n".join([*said, evidence(shown)])
     return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message)

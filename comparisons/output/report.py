@@ -52,7 +52,7 @@ def case_table(comparisons: Mapping[str, Comparison]) -> str:
 
 def blind_lines(comparisons: Mapping[str, Comparison]) -> str:
     """Return what the data of each case cannot show, a line each."""
-    return "\n".join(f"{name} cannot show {', '.join(c.blind)}" for name, c in comparisons.items() if c.blind)
+    return "\n".join(f"{name} cannot show {c.blind_kinds()}" for name, c in comparisons.items() if c.blind)
 
 
 def equation_table(frame: pd.DataFrame) -> str:

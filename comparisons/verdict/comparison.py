@@ -29,6 +29,8 @@ from handnet.files import replacing
 TRAINING_COLUMNS = ("case", "step", "cost_hand", "cost_torch", "drift")
 # A step with more numbers than this lists only the worst of each row.
 FEW_NUMBERS = 1000
+# With more numbers than this, printing does not make the known mistakes: some fifty times as many numbers, of seconds.
+FEW_TO_MAKE_AGAIN = 50_000
 
 
 class MismatchError(AssertionError):
@@ -210,9 +212,26 @@ class Comparison:
         if self.count("inherited"):
             lines.append("inherited: its own equation is right, but what it is computed from is wrong")
         lines += [self.message(), *(self.remarks if self.passed else ())]
-        if self.blind:
-            lines.append(f"this data cannot show: {', '.join(self.blind)}")
+        if "blind" not in vars(self) and self.numbers > FEW_TO_MAKE_AGAIN:
+            lines.append("comparison.blind finds which known mistakes this data cannot show")
+        elif self.blind:
+            lines.append(f"this data cannot show {self.blind_kinds()}; comparison.blind lists them")
         return "\n".join(lines)
+
+    def blind_kinds(self) -> str:
+        """Say how many kinds of mistake the data cannot show, and why where that is plain."""
+        averaging = any(name.endswith(("batch_sum", "averaged_twice")) for name in self.blind)
+        why = []
+        if averaging and all(m.batch == 1 for m in self.measured):
+            why.append("with one sample, mistakes in averaging do not show")
+        if "accumulated_gradient" in self.blind and all(m.step == 1 for m in self.measured):
+            why.append("with one step, what is kept from the step before does not show")
+        if "output_mean" in self.blind and self.sizes[-1] == 1:
+            why.append("with one output, a mean over the outputs does not show")
+        if "bias_not_updated" in self.blind and any(not problem.train_biases for problem in self.problems.values()):
+            why.append("where biases are not trained, leaving them out does not show")
+        count = len(self.blind)
+        return f"{count} kind{'s' if count > 1 else ''} of mistake" + (f" ({'; '.join(why)})" if why else "")
 
 
 def write_csv(tables: Mapping[str, pd.DataFrame], directory: str | os.PathLike[str]) -> None:
