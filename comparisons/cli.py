@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status : 0 match, 1 mismatch, 2 bad input
     """
     options = _parser().parse_args(arguments)
+    # Somebody's file may change the folder that it runs in, and the reports stay where they were asked for.
+    options.shown_out, options.out = options.out, os.path.abspath(options.out)
     try:
         if getattr(options, "html", False):
             page.check_installed()
@@ -306,7 +308,9 @@ def _check(options: argparse.Namespace) -> tuple[int, str]:
         seed=options.seed,
     )
     comparison = replace(comparison, replay=_again(options))
-    return _shown(comparison, f"{options.target} beside autograd", options, started)
+    status, text = _shown(comparison, f"{options.target} beside autograd", options, started)
+    # What raised on every call gave nothing to judge.
+    return status if comparison.measured else BAD_INPUT, text
 
 
 def _shown(
@@ -439,4 +443,4 @@ def _page(
 
 
 def _ending(parts: Sequence[str], line: str, options: argparse.Namespace) -> str:
-    return "\n\n".join([*filter(None, parts), f"{line} -> {options.out}"])
+    return "\n\n".join([*filter(None, parts), f"{line} -> {options.shown_out}"])

@@ -1048,7 +1048,7 @@ def test_a_comparison_is_true_if_it_passed_and_short_to_look_at():
     assert check(note_layout)
     wrong = check(target_minus_output)
     assert not wrong
-    assert repr(wrong) == "<Comparison 2-5-4-3, sigmoid sigmoid sigmoid, float64: MISMATCH in 456 numbers>"
+    assert repr(wrong) == "<Comparison 2-5-4-3, sigmoid sigmoid sigmoid, float64: MISMATCH in 570 numbers>"
 
 
 def test_numpys_settings_change_nothing():
@@ -1199,3 +1199,17 @@ def test_arrays_that_are_no_pairs_are_named_by_their_shapes():
 
     said = "gradients cannot be read as 3 pairs (W, b), one per layer: got (5, 2), (4, 5), (3, 4)"
     assert any(said in finding for finding in check(no_biases, layout="linear").findings)
+
+
+@pytest.mark.parametrize("batch", [None, 4], ids=["drawn batch", "batch given"])
+def test_an_answer_kept_by_its_samples_alone_is_stale_with_other_weights(batch):
+    kept = {}
+
+    def remembering(weights, inputs, targets):
+        key = inputs.tobytes(), weights[0].shape
+        if key not in kept:
+            kept[key] = Network(weights).backprop(inputs, targets).gradients
+        return kept[key]
+
+    assert check(lambda w, x, t: Network(w).backprop(x, t).gradients, batch=batch).passed
+    assert not check(remembering, batch=batch).passed

@@ -107,7 +107,7 @@ def test_a_letter_that_the_terminal_lacks_changes_no_status(tmp_path, encoding, 
     (tmp_path / "mine.py").write_text(f"def f(weights, inputs, targets):\n    raise ValueError({letter!a})\n")
     run = [sys.executable, "-m", "comparisons", "check", f"{tmp_path}/mine.py:f", "--out", str(tmp_path)]
     done = subprocess.run([*run, *HTML], capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (2, b"")
     assert ascii(letter)[1:-1].encode() in done.stdout
 
 
@@ -209,7 +209,7 @@ def own(tmp_path):
 def test_a_right_file_passes_and_its_numbers_are_written(own, tmp_path, capsys):
     out = tmp_path / "reports"
     assert main(["check", f"{own}:backprop", "--layout", "linear", "--sizes", "3,5,4,3", "--out", str(out)]) == 0
-    assert lines(capsys)[-1].startswith("match: the worst of 236 numbers is at 0.")
+    assert lines(capsys)[-1].startswith("match: the worst of 295 numbers is at 0.")
     frame = pd.read_csv(out / "comparison.csv")
     assert set(frame["sizes"]) == {"3-5-4-3"}
     assert set(frame["case"]) == {"3-5-4-3"}
@@ -270,3 +270,28 @@ def test_without_joblib_several_jobs_are_one_line(tmp_path, capsys, monkeypatch)
     monkeypatch.setitem(sys.modules, "joblib", None)
     assert main(["mistakes", "--jobs", "2", "--out", str(tmp_path)]) == 2
     assert 'joblib is not installed: pip install "handnet[sweep]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["def backprop(X, y): return X", "class backprop: pass", "def backprop(*question): raise RuntimeError('no idea')"],
+    ids=["other arguments", "a class", "raises on every call"],
+)
+def test_what_never_answers_could_not_be_judged(code, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(code + "\n")
+    status = main(["check", f"{tmp_path / 'mine.py'}:backprop", "--out", str(tmp_path / "reports")])
+    out = capsys.readouterr().out
+    assert status == 2
+    assert "expected backprop(weights, inputs, targets)" in out
+    assert "MISMATCH" not in out
+
+
+def test_a_file_that_changes_the_folder_does_not_move_the_reports(tmp_path, monkeypatch, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    code = "import os\nfrom handnet import Network\nos.chdir('elsewhere')\n"
+    code += "def backprop(weights, inputs, targets): return Network(weights).backprop(inputs, targets).gradients\n"
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "mine.py:backprop", "--out", "reports"]) == 0
+    assert (tmp_path / "reports" / "comparison.csv").exists()
+    assert capsys.readouterr().out.rstrip().endswith("-> reports")

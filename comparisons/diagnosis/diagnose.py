@@ -28,8 +28,7 @@ from comparisons.verdict.trial import Trial
 
 COST = ("cost", None)
 SAY_MORE = (
-    "Next: the error is here, or in what it is computed from:"
-    " return activations and deltas too, and I can say which."
+    "Next: the error is here, or in what it is computed from: return activations and deltas too, and I can say which."
 )
 
 

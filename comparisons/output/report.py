@@ -95,6 +95,8 @@ def check_line(comparison: Comparison) -> str:
         worst = max(greatest(m.ratio) for m in comparison.measured)
         said = f"match: the worst of {comparison.numbers:,} numbers is at {worst:.2g} of its tolerance"
         return said + sharpness({"": comparison})
+    if not comparison.measured:
+        return "NOT JUDGED: it gave no answer; expected backprop(weights, inputs, targets) that returns the gradients"
     clean = not comparison.diagnosis and not comparison.findings
     if clean and comparison.unjudged and not comparison.count("inherited"):
         return "UNDECIDED: some quantities could not be judged; see the message above"

@@ -13,6 +13,7 @@ from comparisons.mistakes.effects import hidden
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from handnet import Network
+from handnet.activations import FloatArray
 
 # All widths differ, so that a transpose raises; then all are equal, so that it computes and can be named.
 UNEQUAL, SQUARE = (2, 5, 4, 3), 4
@@ -67,7 +68,7 @@ def probe(
     --------
     >>> made = probe((3, 5, 2))
     >>> [truth.problem.inputs.shape for truth in made.truths]
-    [(6, 3), (7, 3), (1, 3), (6, 3)]
+    [(6, 3), (7, 3), (1, 3), (6, 3), (6, 3)]
     """
     if batch is not None and batch < 1:
         raise ValueError(f"batch is {batch}: expected 1 or more")
@@ -93,18 +94,24 @@ def _drawn(
     batches = (batch, batch) if batch else (next(more), next(more))
     rates = (learning_rate, learning_rate if one_rate else 0.6 * learning_rate)
 
-    def step(net: Network, samples: int, rate: float) -> Truth:
+    def draw(samples: int) -> tuple[FloatArray, FloatArray]:
         inputs = rng.uniform(-1, 1, (samples, net.sizes[0])).astype(net.dtype)
-        targets = rng.uniform(0, 1, (samples, net.sizes[-1])).astype(net.dtype)
+        return inputs, rng.uniform(0, 1, (samples, net.sizes[-1])).astype(net.dtype)
+
+    def step(net: Network, inputs: FloatArray, targets: FloatArray, rate: float) -> Truth:
         # Where the cost is a sum, its gradient is N times that of the mean, and so is the step.
-        rate = rate * (samples if reduction == "sum" else 1)
+        rate = rate * (len(inputs) if reduction == "sum" else 1)
         return Truth(Problem(net.weights, net.activation, inputs, targets, rate))
 
-    first = step(net, batches[0], rates[0])
-    second = step(Network(first.run.updated, net.activation), batches[1], rates[1])
-    single = step(net, 1, rates[0])
-    between = (second,) if batch else (second, single)
-    told = (rates[0], rates[1], *(rates[:1] if not batch else ()), rates[0])
+    samples = draw(batches[0])
+    first = step(net, *samples, rates[0])
+    trained = Network(first.run.updated, net.activation)
+    second = step(trained, *draw(batches[1]), rates[1])
+    single = step(net, *draw(1), rates[0])
+    # The same samples with other weights, as in full-batch training: an answer kept by its samples is stale.
+    again = step(trained, *samples, rates[0])
+    between = (second, again) if batch else (second, single, again)
+    told = (rates[0], rates[1], *(rates[:1] if not batch else ()), rates[0], rates[0])
     return Probe("-".join(map(str, net.sizes)), (first, *between, first), told, single)
 
 
