@@ -124,7 +124,7 @@ def test_the_pictures_say_in_words_what_training_csv_has(default):
 def test_a_mismatch_is_shown_with_its_diagnosis_and_the_wrong_edges(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(WRONG)
     target = f"{tmp_path / 'mine.py'}:backprop"
-    assert main(["check", target, "--sizes", "3,4,2", "--html", "--out", str(tmp_path / "r")]) == 1
+    assert main(["check", target, "--sizes", "3,4,2", "--html", "--out", str(tmp_path / "r")]) == 2
     said = capsys.readouterr().out
     shown = Page(tmp_path / "r" / "index.html")
     assert "MISMATCH: no_output_slope" in shown.answer
