@@ -124,7 +124,7 @@ def test_the_pictures_say_in_words_what_training_csv_has(default):
 def test_a_mismatch_is_shown_with_its_diagnosis_and_the_wrong_edges(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(WRONG)
     target = f"{tmp_path / 'mine.py'}:backprop"
-    assert main(["check", target, "--sizes", "3,4,2", "--html", "--out", str(tmp_path / "r")]) == 2
+    assert main(["check", target, "--sizes", "3,4,2", "--html", "--out", str(tmp_path / "r")]) == 1
     said = capsys.readouterr().out
     shown = Page(tmp_path / "r" / "index.html")
     assert "MISMATCH: no_output_slope" in shown.answer
@@ -205,7 +205,7 @@ def test_a_worked_example_is_shown_as_in_worked_csv(tmp_path):
 def test_nothing_from_outside_is_taken_for_markup(tmp_path):
     evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     (tmp_path / "mine.py").write_text(f"def backprop(weights, inputs, targets):\n    raise ValueError({evil!r})\n")
-    assert main(["check", f"{tmp_path / 'mine.py'}:backprop", "--html", "--out", str(tmp_path / "r")]) == 1
+    assert main(["check", f"{tmp_path / 'mine.py'}:backprop", "--html", "--out", str(tmp_path / "r")]) == 2
     text = (tmp_path / "r" / "index.html").read_text()
     assert evil not in text
     assert "&lt;script&gt;alert(1)" in text
@@ -229,7 +229,7 @@ def test_without_the_extra_it_is_one_line_and_nothing_is_written(tmp_path, capsy
         raise work.MissingExtraError(f'{module} is not installed: pip install "handnet[{name}]"')
 
     monkeypatch.setattr(page, "extra", missing)
-    assert main(["compare", "note", "--html", "--out", str(tmp_path / "r")]) == 2
+    assert main(["compare", "note", "--html", "--out", str(tmp_path / "r")]) == 1
     assert capsys.readouterr().err.strip() == 'handnet compare: jinja2 is not installed: pip install "handnet[html]"'
     assert not (tmp_path / "r").exists()
 
