@@ -229,7 +229,7 @@ def test_without_the_extra_it_is_one_line_and_nothing_is_written(tmp_path, capsy
         raise work.MissingExtraError(f'{module} is not installed: pip install "handnet[{name}]"')
 
     monkeypatch.setattr(page, "extra", missing)
-    assert main(["compare", "note", "--html", "--out", str(tmp_path / "r")]) == 1
+    assert main(["compare", "note", "--html", "--out", str(tmp_path / "r")]) == 2
     assert capsys.readouterr().err.strip() == 'handnet compare: jinja2 is not installed: pip install "handnet[html]"'
     assert not (tmp_path / "r").exists()
 
