@@ -23,6 +23,8 @@ import torch
 
 from comparisons.checks import hand_quantities
 from comparisons.diagnosis.diagnose import diagnose
+from comparisons.output import page, report
+from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.reference.truth import Pair, Truth
 from comparisons.studies.journal import Journal
@@ -546,3 +548,83 @@ def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comp
         replay=subject.replay(setting, index),
         diagnosis=diagnose([trial], measured),
     )
+
+
+def outcome(settings: Sequence[Setting], networks: int, **how: Any) -> Outcome:
+    """Sweep random networks, as `sweep` does; the journal goes once the figures are written."""
+    swept = sweep(settings, networks, **how)
+    return Outcome(
+        swept.passed,
+        sweep_line(swept),
+        [sweep_table(swept), "" if swept.passed else f"replay: {swept.replay}"],
+        swept.tables(),
+        "Random networks beside autograd",
+        sections=lambda: [sweep_section(swept)],
+        written=swept.journal.close if swept.journal else lambda: None,
+    )
+
+
+def sweep_table(made: Sweep) -> str:
+    """Return a table of the figures by dtype and scale."""
+    rows: list[tuple[str, ...]] = [
+        ("dtype", "scale", "networks", "numbers", "failures", "undecided", "error/tolerance")
+    ]
+    for (dtype, scale), part in made.frame.groupby(["dtype", "scale"], sort=False):
+        share = part["undecided"].sum() / part["numbers"].sum()
+        counts = (f"{part[name].sum():,}" for name in ("networks", "numbers", "failures"))
+        rows.append(
+            (str(dtype), f"{scale:g}", *counts, f"{share:.3%}", f"{part['max_error_over_tolerance'].max():.3f}")
+        )
+    return report.table(rows, left=1)
+
+
+def sweep_line(made: Sweep) -> str:
+    """Return the result of a sweep in one line."""
+    total = made.total
+    share = total.undecided / total.numbers if total.numbers else 1.0
+    figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
+    rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
+    line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2g} of its tolerance; {rate}"
+    return f"{'match' if made.passed else 'MISMATCH'}: {line}"
+
+
+SWEEP_ORDER = (
+    *("sizes", "activation", "dtype", "scale", "networks", "failures", "undecided", "max_error_over_tolerance"),
+    *("numbers", "worst_index", "batch", "seed", "seconds", "networks_per_second"),
+)
+
+
+def sweep_section(made: Sweep) -> page.Section:
+    """Return the histogram and the rows of a sweep."""
+    section = page.Section("sweep", "Random networks")
+    section.text = [] if made.passed else [f"The worst network alone: {made.replay}"]
+    section.figures.append(sweep_figure(made.histogram))
+    frame = made.frame
+    section.tables.append(page.table(frame, "sweep-rows", "The rows of sweep.csv", SWEEP_ORDER))
+    return section
+
+
+def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
+    """Return how many numbers of a sweep have which error / tolerance."""
+    plot, axes = page.axes(8)
+    counts = histogram.groupby(["dtype", "at_least"])["numbers"].sum().unstack("dtype")
+    edges = [f"$2^{{{int(np.log2(edge))}}}$" if edge > 0 else "0" for edge in counts.index]
+    places = np.arange(len(edges))
+    width = 0.8 / len(counts.columns)
+    for i, (dtype, colour) in enumerate(zip(counts.columns, (page.FIRST, page.SECOND), strict=False)):
+        axes.bar(places + i * width, counts[dtype], width, color=colour, align="edge", label=str(dtype))
+    tolerance = list(counts.index).index(1.0)
+    axes.axvline(tolerance, color=page.INK, linestyle="--", linewidth=1)
+    beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "top"}
+    axes.annotate("tolerance", (tolerance, counts.max().max()), color=page.INK, **beside)
+    axes.set_yscale("log")
+    axes.set(xlabel="error / tolerance, from this power of 2 on", ylabel="numbers")
+    axes.set_xticks(places[::4], edges[::4])
+    axes.legend(frameon=False, labelcolor=page.INK, loc="upper center")
+    beyond = int(histogram[histogram["at_least"] >= 1]["numbers"].sum())
+    total = int(histogram["numbers"].sum())
+    return {
+        "svg": page.svg(plot),
+        "alternative": f"Histogram of error / tolerance of {total:,} numbers; {beyond:,} lie beyond the tolerance.",
+        "caption": "How far from autograd the numbers lie, in units of their tolerance, as in sweep_histogram.csv.",
+    }
