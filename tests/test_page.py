@@ -11,12 +11,13 @@ from pages import WRONG, Page
 from comparisons import compare, to_html
 from comparisons.cli import main
 from comparisons.output import page
-from comparisons.output.mathml import NotationError, mathml
+from comparisons.output.mathml import mathml
 from comparisons.output.page import render
 from comparisons.studies import work
 from comparisons.studies.equations import equation_values, evaluate_equations
 from comparisons.studies.proof import cells, is_named, mistake_section, prove
 from handnet import Network
+from handnet.notation import NotationError
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,20 +15,13 @@ from comparisons.reference.rounding import Rounding
 from comparisons.reference.twin import Twin
 from comparisons.studies.cases import case
 from handnet.activations import FloatArray
-from handnet.note import Equation, Note, ShapeError
+from handnet.note import EQUATIONS, Equation, Note, ShapeError, undefined
 
 EQUATION_COLUMNS = ["equation", "quantity", "printed", "as_printed", "max_error", "corrected", "as_corrected", "remark"]
 VALUE_COLUMNS = ["equation", "row", "column", "printed", "autograd", "corrected"]
 POINTS = 1000
 TITLE = "The note's equations beside autograd"
 GAMMA = 0.5
-
-# The note's vocabulary: symbols with an index are those of its network, capitals and c those of its matrices.
-SYMBOL = re.compile(r"[A-Za-z]+(?:_\w+)?(?:\^\((?:\d)\)|\^\d)?")
-KNOWN = re.compile(
-    r"a_[01]\^\([012]\)|w_[01][012]\^\([12]\)|w_i[01]\^\(2\)|delta_[01i]\^\([12]\)|T_[01]"
-    r"|[AWD]\^\([012]\)|w\^\(2\)|delta\^\([12]\)|dC|dW\^\(2\)|dw_00\^\(2\)|df|dh|dsigma|sigma|gamma|sum_i|[chT]"
-)
 
 
 @dataclass(frozen=True)
@@ -73,8 +65,8 @@ def evaluate_equations(points: int = POINTS, seed: int = 0) -> pd.DataFrame:
     weights = (rng.standard_normal((points, 3, 2)), rng.standard_normal((points, 3, 2)))
     inputs, targets = rng.standard_normal((points, 1, 2)), rng.uniform(0, 1, (points, 1, 2))
     sides = left_sides(weights, inputs, targets, GAMMA)
-    equations = _note(weights, inputs, targets).equations()
-    return pd.DataFrame([_row(equation, sides) for equation in equations], columns=EQUATION_COLUMNS)
+    note = _note(weights, inputs, targets)
+    return pd.DataFrame([_row(equation, note, sides) for equation in EQUATIONS], columns=EQUATION_COLUMNS)
 
 
 def equation_values(weights: Sequence[FloatArray], inputs: FloatArray, targets: FloatArray) -> pd.DataFrame:
@@ -101,10 +93,11 @@ def equation_values(weights: Sequence[FloatArray], inputs: FloatArray, targets: 
     points = (inputs[np.newaxis], targets[np.newaxis])
     sides = left_sides((stacked[0], stacked[1]), *points, GAMMA)
     rows: list[tuple[object, ...]] = []
-    for equation in _note(stacked, *points).equations():
+    note = _note(stacked, *points)
+    for equation in EQUATIONS:
         true = sides[equation.quantity].value
-        printed = _value(equation.as_printed, true)
-        corrected = _value(equation.as_corrected, true) if equation.as_corrected else np.full(true.shape, np.nan)
+        printed = _value(note, equation.printed, true)
+        corrected = _value(note, equation.corrected, true) if equation.corrected else np.full(true.shape, np.nan)
         parts = [part.reshape(-1, true.shape[-1] if true.ndim > 1 else 1) for part in (printed, true, corrected)]
         for row, column in np.ndindex(*parts[0].shape):
             rows.append((equation.name, row, column, *(float(part[row, column]) for part in parts)))
@@ -124,10 +117,10 @@ def outcome(points: int = POINTS, seed: int = 0, with_values: bool = False) -> O
     return replace(agreed, tables=tables, sections=lambda: [equation_section(frame, values)])
 
 
-def _value(evaluate: Callable[[], FloatArray], true: FloatArray) -> FloatArray:
+def _value(note: Note, text: str, true: FloatArray) -> FloatArray:
     """The value of a form in the shape of the left side; NaN where it has another shape."""
     try:
-        value = _aligned(evaluate(), true)
+        value = _aligned(note.evaluate(text), true)
     except ShapeError:
         value = None
     return np.full(true.shape, np.nan) if value is None else value
@@ -157,12 +150,10 @@ def misprints(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["as_printed"].isin(["differs", "shape"])]
 
 
-def _row(equation: Equation, sides: dict[str, LeftSide]) -> tuple[object, ...]:
+def _row(equation: Equation, note: Note, sides: dict[str, LeftSide]) -> tuple[object, ...]:
     side = sides[equation.quantity]
-    printed = _judged(equation.printed, equation.as_printed, side)
-    corrected = ""
-    if equation.corrected is not None and equation.as_corrected is not None:
-        corrected = _judged(equation.corrected, equation.as_corrected, side).verdict
+    printed = _judged(note, equation.printed, side)
+    corrected = _judged(note, equation.corrected, side).verdict if equation.corrected else ""
     remark = "" if printed.verdict == "agrees" else "; ".join(filter(None, (printed.remark, equation.remark)))
     return (
         equation.name,
@@ -170,15 +161,15 @@ def _row(equation: Equation, sides: dict[str, LeftSide]) -> tuple[object, ...]:
         equation.printed,
         printed.verdict,
         printed.max_error,
-        equation.corrected or "",
+        equation.corrected,
         corrected,
         remark,
     )
 
 
-def _judged(text: str, evaluate: Callable[[], FloatArray], side: LeftSide) -> Agreement:
+def _judged(note: Note, text: str, side: LeftSide) -> Agreement:
     try:
-        value = evaluate()
+        value = note.evaluate(text)
     except ShapeError as misfit:
         return Agreement("shape", np.nan, str(misfit))
     aligned = _aligned(value, side.value)
@@ -189,9 +180,8 @@ def _judged(text: str, evaluate: Callable[[], FloatArray], side: LeftSide) -> Ag
         return agreement
     if aligned is not value:
         return Agreement("notation", agreement.max_error)
-    unknown = [symbol for symbol in SYMBOL.findall(text) if not KNOWN.fullmatch(symbol)]
-    if unknown:
-        return Agreement("notation", agreement.max_error, f"{' and '.join(unknown)} not defined")
+    if undefined(text):
+        return Agreement("notation", agreement.max_error, f"{' and '.join(undefined(text))} not defined")
     return agreement
 
 
