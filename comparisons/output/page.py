@@ -159,9 +159,9 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
         f"{'-'.join(map(str, measured[0].sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}:"
         f" {numbers:,} numbers in {measured[-1].step - start + 1} steps."
     ]
-    if comparison.blind:
-        text.append(f"These data cannot show: {', '.join(comparison.blind)}.")
-    section = Section(identity, title or "comparison", "ok" if _passed(measured) else "wrong", text)
+    if comparison.blind_is_quick and comparison.blind:
+        text.append(f"These data cannot show {comparison.blind_kinds()}: {', '.join(comparison.blind)}.")
+    section = Section(identity, title or "comparison", _verdict(comparison, measured), text)
     caption = "The row of comparison.csv with the greatest error for each quantity and layer"
     section.tables.append(table(worst, f"{identity}-rows", caption, ROW_ORDER))
     problem = comparison.problems.get((case, start))
@@ -185,8 +185,11 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
     return section
 
 
-def _passed(measured: Sequence[Measured]) -> bool:
-    return not any(m.verdict in ("wrong", "inherited") for m in measured)
+def _verdict(comparison: Comparison, measured: Sequence[Measured]) -> str:
+    """The verdict of a case: of what is only undecided it is so where no step could judge it."""
+    if any(m.verdict in ("wrong", "inherited") for m in measured):
+        return "wrong"
+    return "undecided" if any(m.case == measured[0].case for m in comparison.unjudged) else "ok"
 
 
 def _worst(measured: Sequence[Measured]) -> list[Measured]:

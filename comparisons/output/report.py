@@ -30,8 +30,7 @@ def check_line(comparison: Comparison) -> str:
         return said + sharpness({"": comparison})
     if not comparison.measured:
         return "NOT JUDGED: it gave no answer; expected backprop(weights, inputs, targets) that returns the gradients"
-    clean = not comparison.diagnosis and not comparison.findings
-    if clean and comparison.unjudged and not comparison.count("inherited"):
+    if comparison.answer == "UNDECIDED":
         return "UNDECIDED: some quantities could not be judged; see the message above"
     mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
     return f"MISMATCH{': ' + mistakes if mistakes else ''}"

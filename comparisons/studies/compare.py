@@ -98,7 +98,7 @@ def case_table(comparisons: Mapping[str, Comparison]) -> str:
                 f"{max(local):.3f}",
                 f"{max((m.resolution for m in c.measured), default=np.inf):.1e}",
                 f"{c.count('undecided'):,}" if c.count("undecided") else "",
-                "match" if c.passed else "MISMATCH",
+                c.answer,
             )
         )
     return report.table(rows, left=2)
@@ -113,9 +113,10 @@ def compare_line(comparisons: Mapping[str, Comparison]) -> str:
     """Return the result of the comparisons in one line."""
     numbers = sum(c.numbers for c in comparisons.values())
     undecided = sum(c.count("undecided") for c in comparisons.values())
-    failed = [name for name, c in comparisons.items() if not c.passed]
-    if failed:
-        return f"MISMATCH in {', '.join(failed)}: see the messages above"
+    for answer in ("MISMATCH", "UNDECIDED"):
+        names = [name for name, c in comparisons.items() if c.answer == answer]
+        if names:
+            return f"{answer} in {', '.join(names)}: see the messages above"
     worst = max(greatest(m.ratio) for c in comparisons.values() for m in c.measured)
     known = f", {undecided:,} undecided" if undecided else ""
     return (

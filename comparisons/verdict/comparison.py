@@ -78,7 +78,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         network = f"{'-'.join(map(str, self.sizes))}, {' '.join(self.activation)}, {self.dtype}"
-        return f"<Comparison {network}: {'match' if self.passed else 'MISMATCH'} in {self.numbers:,} numbers>"
+        return f"<Comparison {network}: {self.answer} in {self.numbers:,} numbers>"
 
     @cached_property
     def blind(self) -> tuple[str, ...]:
@@ -96,6 +96,14 @@ class Comparison:
         """What could not be judged: of each case, the quantities of a layer that no step tells from zero."""
         judged = {(m.case, m.key) for m in self.measured if m.judges}
         return tuple(m for m in self.measured if (m.case, m.key) not in judged)
+
+    @property
+    def answer(self) -> str:
+        """In one word: match, MISMATCH, or UNDECIDED where nothing is wrong but not everything could be judged."""
+        if self.passed:
+            return "match"
+        wrong = self.findings or self.diagnosis or self.count("wrong") or self.count("inherited")
+        return "UNDECIDED" if self.unjudged and not wrong else "MISMATCH"
 
     @property
     def numbers(self) -> int:
@@ -212,11 +220,16 @@ class Comparison:
         if self.count("inherited"):
             lines.append("inherited: its own equation is right, but what it is computed from is wrong")
         lines += [self.message(), *(self.remarks if self.passed else ())]
-        if "blind" not in vars(self) and self.numbers > FEW_TO_MAKE_AGAIN:
+        if not self.blind_is_quick:
             lines.append("comparison.blind finds which known mistakes this data cannot show")
         elif self.blind:
             lines.append(f"this data cannot show {self.blind_kinds()}; comparison.blind lists them")
         return "\n".join(lines)
+
+    @property
+    def blind_is_quick(self) -> bool:
+        """Whether `blind` is known already, or found in less than a second."""
+        return "blind" in vars(self) or self.numbers <= FEW_TO_MAKE_AGAIN
 
     def blind_kinds(self) -> str:
         """Say how many kinds of mistake the data cannot show, and why where that is plain."""
