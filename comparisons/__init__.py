@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from comparisons.checks import assert_matches_autograd, check, compare
     from comparisons.output.page import to_html
     from comparisons.reference.twin import from_torch, to_torch
+    from comparisons.studies.audit import audit
     from comparisons.verdict.comparison import Comparison, MismatchError
 
 __all__ = [
     "Comparison",
     "MismatchError",
     "assert_matches_autograd",
+    "audit",
     "check",
     "compare",
     "from_torch",
@@ -33,6 +35,7 @@ HOMES = {
     "comparisons.checks": ("assert_matches_autograd", "check", "compare"),
     "comparisons.output.page": ("to_html",),
     "comparisons.reference.twin": ("from_torch", "to_torch"),
+    "comparisons.studies.audit": ("audit",),
     "comparisons.verdict.comparison": ("Comparison", "MismatchError"),
 }
 

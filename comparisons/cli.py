@@ -18,7 +18,7 @@ from comparisons.checks import check
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.twin import checked_device
-from comparisons.studies import compare, equations, planted, proof, speed, sweep, worked
+from comparisons.studies import audit, compare, equations, planted, proof, speed, sweep, worked
 from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
 from comparisons.studies.sweep import Setting, Subject, replayed
@@ -149,6 +149,22 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_mistakes)
 
     command = commands.add_parser(
+        "audit",
+        help="what your own gradient test lets pass: known mistakes, compared with its tolerance",
+        description="Make each known mistake on a test's data, and compare it as the test would. Without --sizes and"
+        " the like, the data are the note's 2-2-2 network with its one sample.",
+    )
+    command.add_argument("--rtol", type=float, default=audit.RTOL, help="relative tolerance of the test (1e-5)")
+    command.add_argument("--atol", type=float, default=audit.ATOL, help="absolute tolerance of the test (1e-8)")
+    command.add_argument("--like", metavar="NAME", help=f"instead, that of {', '.join(audit.LIKE)} or decimal=5")
+    command.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of a random network: 3,5,2")
+    command.add_argument("--activation", type=_names, default="sigmoid", help="of the random network")
+    command.add_argument("--batch", type=_size, default=1, help="samples of the random network (1)")
+    command.add_argument("--dtype", choices=DTYPES, default="float64")
+    command.add_argument("--seed", type=_natural, default=0)
+    command.set_defaults(run=_audit)
+
+    command = commands.add_parser(
         "sweep",
         help="very many random networks beside autograd",
         description="Compare very many random networks. What may be given several times makes a grid with the others.",
@@ -277,6 +293,17 @@ def _mistakes(options: argparse.Namespace) -> Outcome:
         _refuse(options, ("jobs", "html"), "with --list")
         return proof.catalogue()
     return proof.outcome(options.jobs)
+
+
+def _audit(options: argparse.Namespace) -> Outcome:
+    if options.like:
+        _refuse(options, ("rtol", "atol"), "with --like")
+        options.rtol, options.atol = audit.tolerance_like(options.like, options.dtype)
+    data = ("sizes", "activation", "batch", "dtype", "seed")
+    if not _changed(options, data):
+        return audit.outcome(options.rtol, options.atol, audit.problem_of(None, None, None))
+    problem = audit.drawn(**{name: getattr(options, name) for name in data})
+    return audit.outcome(options.rtol, options.atol, problem)
 
 
 def _sweep(options: argparse.Namespace) -> Outcome:
