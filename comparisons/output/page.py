@@ -132,7 +132,17 @@ def to_html(comparison: Comparison, directory: str | os.PathLike[str]) -> None:
     messages = [] if comparison.passed else [comparison.message()]
     sections = comparison_sections({"": comparison})
     answer = check_line(comparison)
-    text = render(f"{what} beside autograd", answer, comparison.passed, sections, messages, versions_line())
+    write(render(f"{what} beside autograd", answer, comparison.passed, sections, messages, versions_line()), directory)
+
+
+def write(text: str, directory: str | os.PathLike[str]) -> None:
+    """Write the page as index.html, all of it or, on failure, nothing.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     Path(directory).mkdir(parents=True, exist_ok=True)
     with replacing(Path(directory) / "index.html") as path:
         path.write_text(text, encoding="utf-8")

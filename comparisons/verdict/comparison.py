@@ -24,6 +24,7 @@ from comparisons.verdict.measured import (
     WRONG,
     Measured,
 )
+from comparisons.verdict.observers import OBSERVERS
 from handnet.files import replacing
 
 TRAINING_COLUMNS = ("case", "step", "cost_hand", "cost_torch", "drift")
@@ -72,6 +73,10 @@ class Comparison:
     remarks: tuple[str, ...] = ()
     problems: Mapping[tuple[str, int], Any] = field(default_factory=dict)
     find_blind: Callable[[], tuple[str, ...]] = tuple
+
+    def __post_init__(self) -> None:
+        for observer in OBSERVERS:
+            observer(self)
 
     def __bool__(self) -> bool:
         return self.passed
