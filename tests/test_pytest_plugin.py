@@ -1,4 +1,4 @@
-"""In anybody's pytest: comparisons as CSV files and as a page, a failing one in full, and nothing where it is unused."""
+"""In anybody's pytest: comparisons as CSV files and as a page, a failing one in full, nothing where unused."""
 
 import subprocess
 import sys
