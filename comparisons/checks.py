@@ -25,7 +25,7 @@ from comparisons.verdict.distance import distance
 from comparisons.verdict.judging import measure, shaped
 from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
-from handnet import Network, Pass
+from handnet import Network, Pass, checking
 
 
 def compare(
@@ -66,8 +66,7 @@ def compare(
     >>> "batch_sum" in comparison.blind  # one sample cannot show what goes wrong with several
     True
     """
-    if steps < 1:
-        raise ValueError(f"steps is {steps}: expected 1 or more")
+    checking.count("steps", steps)
     options: dict[str, Any] = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
     told = _told(options, compare)
     return compare_batches(
@@ -377,10 +376,8 @@ def _problem(
 ) -> Problem:
     if not isinstance(network, Network):
         raise TypeError(f"network is a {type(network).__name__}: expected a handnet.Network; from_torch makes one")
-    x = network.checked("inputs", inputs, network.sizes[0])
-    t = network.checked("targets", targets, network.sizes[-1])
-    if t.shape[-2] != x.shape[-2]:
-        raise ValueError(f"targets has {t.shape[-2]} samples, but inputs has {x.shape[-2]}")
+    x = checking.samples("inputs", inputs, network.sizes[0], network.weights[0])
+    t = checking.targets(targets, network.sizes[-1], network.weights[0], x)
     try:
         stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
     except ValueError:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from handnet import checking
 from handnet.activations import ACTIVATIONS, FloatArray
 from handnet.files import replacing
 
@@ -51,6 +52,15 @@ class Network:
     activation : str or sequence of str
         "sigmoid", "tanh", "relu" or "identity": one for all layers, or one per layer.
 
+    Attributes
+    ----------
+    weights : tuple of arrays
+        As given, read-only.
+    activation : tuple of str
+        One name per layer.
+    sizes : tuple of int
+        m_0 .. m_L: the number of inputs, of nodes in each hidden layer, and of outputs.
+
     Raises
     ------
     ValueError
@@ -69,14 +79,13 @@ class Network:
     0.298371109
     """
 
-    weights: tuple[FloatArray, ...]
-    activation: tuple[str, ...]
-
     def __init__(self, weights: Sequence[ArrayLike], activation: str | Sequence[str] = "sigmoid") -> None:
-        self.weights = tuple(w.copy() for w in _checked_weights(weights))
+        self.weights = tuple(w.copy() for w in checking.weights(weights))
         for w in self.weights:
             w.setflags(write=False)
-        self.activation = _checked_activation(activation, len(self.weights))
+        self.activation = checking.activation(activation, len(self.weights))
+        self.sizes: tuple[int, ...] = (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
+        self._functions = tuple(ACTIVATIONS[name] for name in self.activation)
 
     @classmethod
     def random(
@@ -102,18 +111,13 @@ class Network:
         >>> Network.random([3, 4, 2], rng=np.random.default_rng(0), stack=(5,)).weights[0].shape
         (5, 4, 4)
         """
-        if len(sizes) < 2 or any(size < 1 for size in sizes):
-            raise ValueError(f"sizes is {list(sizes)}: expected at least two sizes, each 1 or more")
+        checking.sizes(sizes)
+        checking.generator(rng)
         weights = []
         for below, here in pairwise(sizes):
             shape = (*stack, below + 1, here)
             weights.append((rng.standard_normal(shape) / np.sqrt(below + 1)).astype(dtype))
         return cls(weights, activation)
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """m_0 .. m_L: the number of inputs, of nodes in each hidden layer, and of outputs."""
-        return (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -133,15 +137,19 @@ class Network:
 
     def preactivation(self, l: int, a_below: FloatArray) -> FloatArray:
         """z^(l) = A^(l-1) W^(l), the argument of sigma in (1) to (4)."""
-        return augmented(a_below) @ self.weights[l - 1]  # (..., N, m_l)
+        W = self.weights[l - 1]
+        z = a_below @ W[..., :-1, :]  # (..., N, m_l)
+        z += W[..., -1:, :]  # what the trailing 1 of A is multiplied with
+        return z
 
     def activated(self, l: int, z: FloatArray) -> FloatArray:
         """a^(l) = sigma(z^(l)), equations (1) to (4)."""
-        return ACTIVATIONS[self.activation[l - 1]].value(z)  # (..., N, m_l)
+        return self._functions[l - 1].value(z)  # (..., N, m_l)
 
     def cost(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """C = 1/2 sum_i (a_i^(L) - T_i)^2, averaged over the samples."""
-        return np.square(output - targets).sum(axis=(-2, -1)) / (2 * output.shape[-2])  # (...)
+        error = output - targets
+        return np.square(error, out=error).sum(axis=(-2, -1)) / (2 * output.shape[-2])  # (...)
 
     def error(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """c = a^(L) - T, with the 1/N of the average over the samples: dC/da^(L)."""
@@ -149,7 +157,7 @@ class Network:
 
     def slope(self, l: int, a: FloatArray) -> FloatArray:
         """a^(l) (1 - a^(l)) for the sigmoid: the diagonal of the note's D^(l)."""
-        return ACTIVATIONS[self.activation[l - 1]].slope(a)  # (..., N, m_l)
+        return self._functions[l - 1].slope(a)  # (..., N, m_l)
 
     def w(self, l: int) -> FloatArray:
         """w^(l): the weights without the biases, indexed w_ij as in the note."""
@@ -169,10 +177,12 @@ class Network:
 
     def updated(self, l: int, gradient: FloatArray, learning_rate: float) -> FloatArray:
         """W^(l) - gamma dC/dW^(l)."""
-        return self.weights[l - 1] - learning_rate * gradient  # (..., m_(l-1) + 1, m_l)
+        step = learning_rate * gradient
+        return np.subtract(self.weights[l - 1], step, out=step)  # (..., m_(l-1) + 1, m_l)
 
     # The pass, made of them.
 
+    @np.errstate(all="ignore")
     def forward(self, inputs: ArrayLike) -> tuple[FloatArray, ...]:
         """Return the activations a^(0) .. a^(L).
 
@@ -186,11 +196,12 @@ class Network:
         ValueError, TypeError
             As in `backprop`.
         """
-        activations = [self.checked("inputs", inputs, self.sizes[0])]
+        activations = [checking.samples("inputs", inputs, self.sizes[0], self.weights[0])]
         for l in range(1, len(self.weights) + 1):
             activations.append(self.activated(l, self.preactivation(l, activations[-1])))
         return tuple(activations)
 
+    @np.errstate(all="ignore")
     def backprop(self, inputs: ArrayLike, targets: ArrayLike) -> Pass:
         """Return the activations, the cost, and the deltas and gradients of every layer.
 
@@ -208,15 +219,13 @@ class Network:
             If an array is not float32 or float64.
         """
         a = self.forward(inputs)
-        targets = self.checked("targets", targets, self.sizes[-1])
-        if targets.shape[-2] != a[0].shape[-2]:
-            raise ValueError(f"targets has {targets.shape[-2]} samples, but inputs has {a[0].shape[-2]}")
+        targets = checking.targets(targets, self.sizes[-1], self.weights[0], a[0])
         deltas = [self.output_delta(a[-1], targets)]
         for l in range(len(self.weights) - 1, 0, -1):
             deltas.insert(0, self.hidden_delta(l, deltas[0], a[l]))
-        gradients = tuple(self.gradient(below, delta) for below, delta in zip(a, deltas, strict=False))
-        return Pass(a, self.cost(a[-1], targets), tuple(deltas), gradients)
+        return Pass(a, self.cost(a[-1], targets), tuple(deltas), tuple(map(self.gradient, a, deltas)))
 
+    @np.errstate(all="ignore")
     def update(self, gradients: Sequence[FloatArray], learning_rate: float = 0.5, train_biases: bool = True) -> Network:
         """Return the network after one step of gradient descent, W - gamma dC/dW in every layer.
 
@@ -231,49 +240,22 @@ class Network:
         ValueError
             If there is not one gradient per layer, shaped as its weights.
         """
-        if len(gradients) != len(self.weights):
-            raise ValueError(f"gradients has {len(gradients)} arrays for {len(self.weights)} layers")
+        checking.gradients(gradients, self.weights)
+        checking.yes_or_no("train_biases", train_biases)
+        rate = checking.rate(learning_rate)
         weights = []
         for l, gradient in enumerate(gradients, start=1):
-            if np.shape(gradient)[-2:] != self.weights[l - 1].shape[-2:]:
-                expected = self.weights[l - 1].shape
-                raise ValueError(f"gradients[{l - 1}] has shape {np.shape(gradient)}: expected {expected}")
-            # float: a NumPy float64 would turn float32 weights into float64.
-            new = self.updated(l, gradient, float(learning_rate))
+            new = self.updated(l, gradient, rate)
             if not train_biases:
                 new[..., -1, :] = self.weights[l - 1][..., -1, :]
+            new.flags.writeable = False
             weights.append(new)
-        return self._with(tuple(weights))
-
-    def _with(self, weights: tuple[FloatArray, ...]) -> Network:
-        # The weights come from the network's own arithmetic, so they are not checked again.
+        # Not by __init__: what the network's own arithmetic made needs no check and no copy.
         network = object.__new__(type(self))
-        vars(network).update(vars(self), weights=weights)
-        for w in weights:
-            w.setflags(write=False)
+        vars(network).update(vars(self), weights=tuple(weights))
         return network
 
     # Coming in and going out.
-
-    def checked(self, name: str, values: ArrayLike, width: int) -> FloatArray:
-        """Return `values` as (..., N, width) in the network's dtype, or raise one line saying what is wrong."""
-        array = _floating(name, values)
-        if array.ndim == 1:
-            array = array[np.newaxis, :]
-        if array.ndim == 0 or array.shape[-1] != width:
-            raise ValueError(f"{name} has shape {np.shape(values)}: expected (..., samples, {width})")
-        if array.shape[-2] == 0:
-            raise ValueError(f"{name} has shape {np.shape(values)}: expected at least one sample")
-        if array.ndim > 2:
-            try:
-                np.broadcast_shapes(array.shape[:-2], self.stack)
-            except ValueError:
-                leading = f"{array.shape[:-2]}, which do not broadcast with the stack {self.stack}"
-                raise ValueError(f"{name} has leading axes {leading}") from None
-        if array.dtype != self.dtype:
-            with np.errstate(over="ignore"):
-                array = array.astype(self.dtype)
-        return _finite(name, array)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an .npz file, exactly; a file already there survives a failure.
@@ -285,7 +267,7 @@ class Network:
         ValueError
             If a weight is not finite: such a network could not be loaded again.
         """
-        _checked_weights(self.weights)
+        checking.weights(self.weights)
         arrays: dict[str, Any] = {f"W{l}": w for l, w in enumerate(self.weights, start=1)}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, activation=np.array(self.activation), **arrays)
@@ -323,55 +305,3 @@ def augmented(a: FloatArray) -> FloatArray:
     A[..., :-1] = a
     A[..., -1] = 1
     return A
-
-
-def _floating(name: str, values: ArrayLike) -> FloatArray:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} is ragged: expected an array of numbers") from None
-    if array.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} has dtype {array.dtype}: expected float32 or float64")
-    return array
-
-
-def _finite(name: str, array: FloatArray) -> FloatArray:
-    if not np.isfinite(array).all():
-        where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise ValueError(f"{name}{list(where)} is {array[where]}: expected finite numbers")
-    return array
-
-
-def _checked_weights(weights: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
-    if len(weights) == 0:
-        raise ValueError("weights is empty: expected at least one layer")
-    checked: list[FloatArray] = []
-    for i, given in enumerate(weights):
-        w = _finite(f"weights[{i}]", _floating(f"weights[{i}]", given))
-        if w.ndim < 2 or w.shape[-2] < 2 or w.size == 0:
-            raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., inputs + 1, outputs)")
-        if checked:
-            _check_fit(i, w, checked[-1])
-        checked.append(w)
-    return tuple(checked)
-
-
-def _check_fit(i: int, w: FloatArray, below: FloatArray) -> None:
-    outputs = below.shape[-1]
-    expected = (*below.shape[:-2], outputs + 1, w.shape[-1])
-    if w.shape != expected:
-        raise ValueError(
-            f"weights[{i}] has shape {w.shape}, but the layer below has {outputs} outputs: expected {expected}"
-        )
-    if w.dtype != below.dtype:
-        raise TypeError(f"weights[{i}] has dtype {w.dtype}, but the layer below has {below.dtype}: expected one dtype")
-
-
-def _checked_activation(activation: str | Sequence[str], layers: int) -> tuple[str, ...]:
-    names = (activation,) * layers if isinstance(activation, str) else tuple(activation)
-    if len(names) != layers:
-        raise ValueError(f"activation has {len(names)} names for {layers} layers: expected one, or one per layer")
-    for name in names:
-        if name not in ACTIVATIONS:
-            raise ValueError(f"activation {name!r} is unknown: expected one of {', '.join(ACTIVATIONS)}")
-    return names

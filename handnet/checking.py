@@ -1,0 +1,153 @@
+"""What comes in from outside: checked once, in one line that says what it was, what was expected, and where.
+
+The mathematics inside trusts its arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from handnet.activations import ACTIVATIONS, FloatArray
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def weights(values: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
+    """Return W^(1) .. W^(L) as arrays that fit together."""
+    if not hasattr(values, "__len__"):
+        raise TypeError(f"weights is a {type(values).__name__}: expected a sequence of arrays, one per layer")
+    if len(values) == 0:
+        raise ValueError("weights is empty: expected at least one layer")
+    arrays: list[FloatArray] = []
+    for i, value in enumerate(values):
+        w = finite(f"weights[{i}]", floating(f"weights[{i}]", value))
+        if w.ndim < 2 or w.shape[-2] < 2 or w.size == 0:
+            raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., inputs + 1, outputs)")
+        if arrays:
+            _fit(i, w, arrays[-1])
+        arrays.append(w)
+    return tuple(arrays)
+
+
+def _fit(i: int, w: FloatArray, below: FloatArray) -> None:
+    outputs = below.shape[-1]
+    expected = (*below.shape[:-2], outputs + 1, w.shape[-1])
+    if w.shape != expected:
+        raise ValueError(
+            f"weights[{i}] has shape {w.shape}, but the layer below has {outputs} outputs: expected {expected}"
+        )
+    if w.dtype != below.dtype:
+        raise TypeError(f"weights[{i}] has dtype {w.dtype}, but the layer below has {below.dtype}: expected one dtype")
+
+
+def activation(names: str | Sequence[str], layers: int) -> tuple[str, ...]:
+    """Return one name of an activation per layer."""
+    names = (names,) * layers if isinstance(names, str) else tuple(names)
+    if len(names) != layers:
+        raise ValueError(f"activation has {len(names)} names for {layers} layers: expected one, or one per layer")
+    for name in names:
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation {name!r} is unknown: expected one of {', '.join(ACTIVATIONS)}")
+    return names
+
+
+def samples(name: str, values: ArrayLike, width: int, like: FloatArray) -> FloatArray:
+    """Return `values` as (..., N, width), for weights like these: of their dtype, and fit for their stack."""
+    array = floating(name, values)
+    if array.ndim == 1:
+        array = array[np.newaxis, :]
+    if array.ndim == 0 or array.shape[-1] != width:
+        raise ValueError(f"{name} has shape {np.shape(values)}: expected (..., samples, {width})")
+    if array.shape[-2] == 0:
+        raise ValueError(f"{name} has shape {np.shape(values)}: expected at least one sample")
+    if array.ndim > 2:
+        _broadcast(name, array.shape[:-2], like.shape[:-2])
+    if array.dtype != like.dtype:
+        with np.errstate(over="ignore"):  # what becomes infinite is named below
+            array = array.astype(like.dtype)
+    return finite(name, array)
+
+
+def _broadcast(name: str, leading: tuple[int, ...], stack: tuple[int, ...]) -> None:
+    try:
+        np.broadcast_shapes(leading, stack)
+    except ValueError:
+        raise ValueError(f"{name} has leading axes {leading}, which do not broadcast with the stack {stack}") from None
+
+
+def targets(values: ArrayLike, width: int, like: FloatArray, inputs: FloatArray) -> FloatArray:
+    """Return the targets as `samples` does, if there is one for each of the inputs."""
+    array = samples("targets", values, width, like)
+    if array.shape[-2] != inputs.shape[-2]:
+        raise ValueError(f"targets has {array.shape[-2]} samples, but inputs has {inputs.shape[-2]}")
+    return array
+
+
+def gradients(values: Sequence[FloatArray], weights: Sequence[FloatArray]) -> None:
+    """Raise unless there is one gradient per layer, shaped as its weights."""
+    if len(values) != len(weights):
+        raise ValueError(f"gradients has {len(values)} arrays for {len(weights)} layers")
+    for i, w in enumerate(weights):
+        shape = np.shape(values[i])
+        if shape[-2:] != w.shape[-2:]:
+            raise ValueError(f"gradients[{i}] has shape {shape}: expected {w.shape}")
+
+
+def rate(learning_rate: float) -> float:
+    """Return the learning rate as a Python number: a NumPy float64 would turn float32 weights into float64."""
+    if not isinstance(learning_rate, (int, float, np.number)):
+        raise TypeError(f"learning_rate is {learning_rate!r}: expected a number")
+    return float(learning_rate)
+
+
+def sizes(values: Sequence[int]) -> None:
+    """Raise unless these are m_0 .. m_L."""
+    if len(values) < 2 or not all(isinstance(size, (int, np.integer)) and size >= 1 for size in values):
+        raise ValueError(f"sizes is {list(values)}: expected at least two whole numbers, each 1 or more")
+
+
+def generator(rng: np.random.Generator | None) -> None:
+    """Raise unless it can be drawn from."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {rng!r}: expected a generator, as numpy.random.default_rng(0) makes one")
+
+
+def count(name: str, value: int) -> None:
+    """Raise unless it is a whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r}: expected a whole number")
+    if value < 1:
+        raise ValueError(f"{name} is {value}: expected 1 or more")
+
+
+def yes_or_no(name: str, value: bool) -> None:
+    """Raise unless it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}: expected True or False")
+
+
+def floating(name: str, values: ArrayLike) -> FloatArray:
+    """Return the values as an array of float32 or float64."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} is ragged: expected an array of numbers") from None
+    except Exception as problem:  # a torch tensor that requires grad, or that lies on another device
+        reason = str(problem).splitlines()[0]
+        raise TypeError(f"{name} is a {type(values).__name__}: expected an array of numbers ({reason})") from None
+    if array.dtype not in FLOATS:
+        raise TypeError(f"{name} has dtype {array.dtype}: expected float32 or float64")
+    return array
+
+
+def finite(name: str, array: FloatArray) -> FloatArray:
+    """Return the array, if all its numbers are finite."""
+    is_finite: Any = np.isfinite(array)
+    if np.count_nonzero(is_finite) < array.size:
+        where = tuple(map(int, np.argwhere(~is_finite)[0]))
+        raise ValueError(f"{name}{list(where)} is {array[where]}: expected finite numbers")
+    return array
