@@ -279,40 +279,6 @@ def test_a_difference_quotient_is_told_by_an_error_of_more_than_1e_12(rng):
     assert said == {0.7e-12: False, 1.4e-12: True}
 
 
-# How many cells of `make mistakes` apply: one that no longer does would hide a mistake that is lost.
-
-
-def test_as_many_mistakes_apply_as_did():
-    count = dict.fromkeys(proof.GIVEN, 0)
-    for sizes in proof.ARCHITECTURES:
-        for activation in proof.ACTIVATIONS:
-            alone = list(singles(len(sizes) - 1))
-            add_applying(count, alone, sizes, activation)
-    assert count == {"all": 3019, "gradients": 2514}
-
-
-def test_as_many_pairs_of_mistakes_apply_as_did():
-    count = dict.fromkeys(proof.GIVEN, 0)
-    for activation in proof.ACTIVATIONS:
-        add_applying(count, list(pairs()), proof.FOR_PAIRS, activation)
-    assert count == {"all": 2854, "gradients": 2715}
-
-
-def add_applying(count, variants, sizes, activation):
-    """Count those that fit and change what is given, all of them in one pass."""
-    cell = proof.Cell(proof.RIGHT, sizes, activation, "note", "all")
-    found = effects(variants, cell.probe.truths)
-    fits = np.ones(len(variants), bool)
-    fits[list(found.misfits)] = False
-    for given in proof.GIVEN:
-        applies = found.shown(proof.QUANTITIES[given]) & fits
-        count[given] += int(applies.sum())
-        for i in range(0, len(variants), 97):
-            if len(variants[i].mistakes) < 2:
-                said = replace(cell, variant=variants[i], given=given).applicable()
-                assert (said == "yes") == applies[i]
-
-
 # Worked examples.
 
 
@@ -360,6 +326,39 @@ def test_a_printed_number_may_lie_ten_times_as_far_off_as_the_two_trainings_drif
 @pytest.mark.parametrize(("value", "named"), [("0.624", "no_bias"), ("0.717", "")])
 def test_what_one_number_in_ten_would_fit_by_chance_explains_nothing(tmp_path, value, named):
     # Both are what a mistake gives in one layer; as far off, 7 numbers in 100 fit one as well, and 13.
-
     entry = f'value = "{value}", quantity = "activation", layer = 2, index = 0'
     assert checked(tmp_path, entry)["explained_by"].tolist() == [named]
+
+
+# How many cells of `make mistakes` apply: one that no longer does would hide a mistake that is lost.
+
+
+def test_as_many_mistakes_apply_as_did():
+    count = dict.fromkeys(proof.GIVEN, 0)
+    for sizes in proof.ARCHITECTURES:
+        for activation in proof.ACTIVATIONS:
+            alone = list(singles(len(sizes) - 1))
+            add_applying(count, alone, sizes, activation)
+    assert count == {"all": 3019, "gradients": 2514}
+
+
+def test_as_many_pairs_of_mistakes_apply_as_did():
+    count = dict.fromkeys(proof.GIVEN, 0)
+    for activation in proof.ACTIVATIONS:
+        add_applying(count, list(pairs()), proof.FOR_PAIRS, activation)
+    assert count == {"all": 2854, "gradients": 2715}
+
+
+def add_applying(count, variants, sizes, activation):
+    """Count those that fit and change what is given, all of them in one pass."""
+    cell = proof.Cell(proof.RIGHT, sizes, activation, "note", "all")
+    found = effects(variants, cell.probe.truths)
+    fits = np.ones(len(variants), bool)
+    fits[list(found.misfits)] = False
+    for given in proof.GIVEN:
+        applies = found.shown(proof.QUANTITIES[given]) & fits
+        count[given] += int(applies.sum())
+        for i in range(0, len(variants), 97):
+            if len(variants[i].mistakes) < 2:
+                said = replace(cell, variant=variants[i], given=given).applicable()
+                assert (said == "yes") == applies[i]
