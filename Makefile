@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test slow mistakes lint wheel clean
+.PHONY: compare test slow mistakes guards mutants lint wheel clean
 
 compare: .venv/installed
 	$(BIN)/handnet compare --html
@@ -15,6 +15,15 @@ slow: .venv/installed
 
 mistakes: .venv/installed
 	$(BIN)/handnet mistakes --jobs 2
+
+# Each tolerance and threshold made twice and half as large: tests/test_guards.py must notice.
+guards: .venv/installed
+	$(BIN)/python mutation/short_list.py
+
+# Small changes all over the judging: the tests must notice, but for what mutation/survivors.toml gives a reason for.
+mutants: .venv/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[mutants]"
+	$(BIN)/python mutation/mutants.py
 
 lint: .venv/installed
 	$(BIN)/ruff check

@@ -1,0 +1,168 @@
+"""Makes small changes all over the network and the judging, one at a time, and sees which of them the tests notice.
+
+Run by `make mutants`. The changes are those of cosmic-ray (https://cosmic-ray.readthedocs.io), made in copies of the
+sources. A mutant that no test notices has survived: mutation/survivors.toml lists those known, each with its reason. A
+survivor that is not listed fails the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from random import Random
+
+from copies import ROOT, Change, outcomes
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+SURVIVORS = ROOT / "mutation" / "survivors.toml"
+# Of what is not equivalent.
+SHARE = 0.95
+# The tests of each module, the fastest and the most likely to notice first.
+GUARDS, MEASURE, ROUNDING = "tests/test_guards.py", "tests/test_measure.py", "tests/test_rounding.py"
+JUDGING = (MEASURE, GUARDS)
+TESTS = {
+    "handnet/network.py": ("tests/test_network.py", GUARDS, MEASURE),
+    "comparisons/reference/rounding.py": (ROUNDING, GUARDS, MEASURE),
+    "comparisons/verdict/distance.py": JUDGING,
+    "comparisons/verdict/measured.py": JUDGING,
+    "comparisons/verdict/comparison.py": JUDGING,
+    "comparisons/verdict/judging.py": JUDGING,
+    "comparisons/verdict/trial.py": (*JUDGING, "tests/test_diagnosis.py"),
+    "comparisons/diagnosis/matching.py": (GUARDS, "tests/test_diagnosis.py"),
+}
+# Of cosmic-ray's 213 operators those whose mutants are hard to notice: + to -, < to <=, 9 to 10; and not + to <<.
+OPERATORS = (
+    *("Binary*_Add_Sub", "Binary*_Sub_Add", "Binary*_Mul_Div", "Binary*_Div_Mul", "Binary*_Pow_Mul"),
+    *("Binary*_BitAnd_BitOr", "Binary*_BitOr_BitAnd", "Unary*_Delete_*"),
+    *("Comparison*_Eq_NotEq", "Comparison*_NotEq_Eq", "Comparison*_Is_IsNot", "Comparison*_IsNot_Is"),
+    *("Comparison*_Lt_LtE", "Comparison*_LtE_Lt", "Comparison*_Gt_GtE", "Comparison*_GtE_Gt"),
+    *("Comparison*_Lt_GtE", "Comparison*_LtE_Gt", "Comparison*_Gt_LtE", "Comparison*_GtE_Lt"),
+)
+WHOLE = (
+    *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer", "NumberReplacer"),
+    *("RemoveDecorator", "ZeroIterationForLoop"),
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one small change.
+
+    Attributes
+    ----------
+    path : of the module
+    was, becomes : the lines that differ
+    text : all of it, as changed
+    """
+
+    path: str
+    was: str
+    becomes: str
+    text: str
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """What tells it from others, wherever it stands in its module."""
+        return self.path, self.was, self.becomes
+
+
+def mutants_of(path: str) -> Iterator[Mutant]:
+    """Make every change of every operator to a module, but for those that change no more than an annotation."""
+    text = (ROOT / path).read_text()
+    tree, seen = get_ast(text), {_meaning(text)}
+    for name in operator_names():
+        short = name.rpartition("/")[2]
+        if short not in WHOLE and not any(fnmatch(short, f"Replace{kept}") for kept in OPERATORS):
+            continue
+        operator = get_operator(name)()
+        count = sum(len(list(operator.mutation_positions(node))) for node in ast_nodes(tree))
+        for occurrence in range(count):
+            changed = mutate_code(text, operator, occurrence)
+            meaning = _meaning(changed) if changed else None
+            if meaning and meaning not in seen:
+                seen.add(meaning)
+                yield Mutant(path, *_difference(text, changed), changed)
+
+
+def _meaning(text: str) -> str | None:
+    """The code without its annotations, which are never evaluated; None where it is no Python."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        for field in ("annotation", "returns"):
+            if getattr(node, field, None) is not None:
+                setattr(node, field, ast.Constant(None))
+    return ast.dump(tree)
+
+
+def _difference(text: str, changed: str) -> tuple[str, str]:
+    before, after = text.splitlines(), changed.splitlines()
+    while before and after and before[0] == after[0]:
+        before, after = before[1:], after[1:]
+    while before and after and before[-1] == after[-1]:
+        before, after = before[:-1], after[:-1]
+    return tuple(" ".join(line.strip() for line in lines) for lines in (before, after))  # type: ignore[return-value]
+
+
+def known() -> dict[tuple[str, str, str], str]:
+    """Return the survivors that are listed, each with its reason."""
+    listed = tomllib.loads(SURVIVORS.read_text())["survivor"] if SURVIVORS.exists() else []
+    return {(entry["path"], entry["was"], entry["becomes"]): entry["reason"] for entry in listed}
+
+
+def main() -> int:
+    """Try the mutants, print the share killed and each survivor; return 1 where one is not listed, or too many are."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", metavar="PART", help="only modules with this in their path")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each module, the same each time")
+    options = parser.parse_args()
+    paths = [path for path in TESTS if not options.modules or any(part in path for part in options.modules)]
+    start, listed = time.monotonic(), known()
+    new, killed, equivalent, count = list[Mutant](), 0, 0, 0
+    for path in paths:
+        made = list(mutants_of(path))
+        tried = made if options.sample is None else Random(1).sample(made, min(options.sample, len(made)))
+        tests = TESTS[path]
+        # First without any change: all of the tests must pass.
+        changes = [Change(path, (ROOT / path).read_text(), tests), *(Change(path, m.text, tests) for m in tried)]
+        found = dict(outcomes(changes, options.jobs))
+        if found[0].killed_by is not None:
+            print(f"{path}: without any change {found[0].killed_by} fails")
+            return 1
+        survivors = [m for i, m in enumerate(tried, start=1) if found[i].killed_by is None]
+        by = Counter((found[i].killed_by or "").partition("::")[0] for i in range(1, len(changes)))
+        print(f"{path}: {len(tried)} of {len(made)} mutants tried, {len(tried) - len(survivors)} killed", dict(by))
+        for m in survivors:
+            reason = listed.get(m.name)
+            print(f"  - {m.was}\n  + {m.becomes}\n    {reason or 'NEW: not listed in survivors.toml'}", flush=True)
+            new += [] if reason else [m]
+            equivalent += bool(reason and reason.startswith("equivalent"))
+        count, killed = count + len(tried), killed + len(tried) - len(survivors)
+        died = {m.name for m in tried} - {m.name for m in survivors}
+        for name in (name for name in listed if name in died):
+            print(f"  no longer survives: take it off the list\n  - {name[1]}\n  + {name[2]}")
+    share = killed / (count - equivalent) if count > equivalent else 1.0
+    failed = bool(new) or share < SHARE
+    sampled = "" if options.sample is None else f" (at most {options.sample} of each module, drawn with a fixed seed)"
+    print(
+        f"{count} mutants{sampled}, {equivalent} equivalent; of the others {share:.1%} killed;"
+        f" {len(new)} new survivors; {time.monotonic() - start:.0f} s: {'FAILED' if failed else 'passed'}"
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
