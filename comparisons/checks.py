@@ -18,8 +18,9 @@ from comparisons.reference.quantities import Problem, Quantities, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
-from comparisons.subject.probes import Probe, architectures, probe, square
+from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
 from comparisons.subject.session import WITHOUT, Session, hints
+from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
 from comparisons.verdict.judging import measure, shaped
@@ -170,7 +171,8 @@ def check(
         gradients, updated. An object with such a method will do.
     layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as
         torch.nn.Linear; "columns": pairs (W (n, m), b (n, 1)), samples in columns, as most textbooks
-    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, and a square one
+    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, a square one, and, where
+        these are right, a deeper and wider one with one output, many samples, saturation and targets far off
     activation : one name, or one per layer
     batch : samples of a probe; by default a number that equals no width
     dtype : of the weights and samples it is given
@@ -224,6 +226,9 @@ def check(
                 both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
+        if put.is_right and sizes is None and batch is None:
+            far = far_probe(names, dtype, float(learning_rate), seed, reduction)
+            put = put.then(Session(implementation, far))
     remarks = put.remarks
     if not put.trials:
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
@@ -254,6 +259,7 @@ def check(
             for step, truth in enumerate(session.probe.truths, start=1)
         },
         find_blind=partial(blind, put.trials),
+        never_asked=never_asked(put.asked) if put.is_right else "",
     )
 
 
@@ -263,6 +269,24 @@ class _Put:
 
     sessions: list[Session]
     diagnosis: Diagnosis | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it answered all that it was asked, and nothing was wrong."""
+        return not self.diagnosis and all(session.trial and not session.findings for session in self.sessions)
+
+    @property
+    def asked(self) -> list[Truth]:
+        """What autograd says of each question that it answered."""
+        trials = (trial for session in self.sessions for trial in (session.trial, session.single) if trial)
+        return [truth for trial in trials for truth in trial.truths]
+
+    def then(self, further: Session) -> _Put:
+        """Return the same with a further probe, of another depth, whose diagnosis is its own."""
+        trials = [further.trial] if further.trial else []
+        if not trials:
+            further.remarks.append(f"it runs with sizes={self.sessions[0].probe.single.problem.sizes}")
+        return _Put([*self.sessions, further], diagnose(trials, further.measured, further.single) if trials else None)
 
     @property
     def trials(self) -> list[Trial]:

@@ -26,6 +26,7 @@ from comparisons.verdict.measured import (
 )
 from handnet.files import replacing
 
+QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 TRAINING_COLUMNS = ("case", "step", "cost_hand", "cost_torch", "drift")
 # A step with more numbers than this lists only the worst of each row.
 FEW_NUMBERS = 1000
@@ -59,6 +60,8 @@ class Comparison:
         What an implementation was asked, by case and step: weights, inputs, targets, learning_rate.
     find_blind : function
         Finds `blind`.
+    never_asked : str
+        Of an implementation that is right: what it was never asked.
     """
 
     measured: tuple[Measured, ...]
@@ -72,6 +75,7 @@ class Comparison:
     remarks: tuple[str, ...] = ()
     problems: Mapping[tuple[str, int], Any] = field(default_factory=dict)
     find_blind: Callable[[], tuple[str, ...]] = tuple
+    never_asked: str = ""
 
     def __bool__(self) -> bool:
         return self.passed
@@ -198,7 +202,7 @@ class Comparison:
         for m in self.measured:
             by_key.setdefault(m.key, []).append(m)
         unjudged = set(map(id, self.unjudged))
-        for (quantity, layer), group in by_key.items():
+        for (quantity, layer), group in sorted(by_key.items(), key=lambda row: _in_order(row[0])):
             ratio = max(m.sharper_ratio for m in group)
             local = max((greatest(m.local_ratio) for m in group if m.local_ratio is not None), default=np.nan)
             gravest = max(int(m.verdicts.max()) for m in group)
@@ -216,6 +220,8 @@ class Comparison:
             lines.append("comparison.blind finds which known mistakes this data cannot show")
         elif self.blind:
             lines.append(f"this data cannot show {self.blind_kinds()}; comparison.blind lists them")
+        if self.never_asked:
+            lines.append(f"never asked: {self.never_asked}")
         return "\n".join(lines)
 
     def blind_kinds(self) -> str:
@@ -232,6 +238,12 @@ class Comparison:
             why.append("where biases are not trained, leaving them out does not show")
         count = len(self.blind)
         return f"{count} kind{'s' if count > 1 else ''} of mistake" + (f" ({'; '.join(why)})" if why else "")
+
+
+def _in_order(key: Key) -> tuple[int, int]:
+    """The place of a quantity in the order of the computation, whatever the depth of its network."""
+    quantity, layer = key[0], key[1] or 0
+    return QUANTITIES.index(quantity), layer if quantity == "activation" else -layer
 
 
 def write_csv(tables: Mapping[str, pd.DataFrame], directory: str | os.PathLike[str]) -> None:
