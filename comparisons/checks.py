@@ -14,16 +14,16 @@ from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.mistakes.effects import blind
-from comparisons.reference.quantities import Problem, Quantities, in_order
+from comparisons.reference.quantities import Key, Problem, Quantities, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
 from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
-from comparisons.subject.session import WITHOUT, Session, hints
+from comparisons.subject.session import WITHOUT, Session, findings_of, hints
 from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
-from comparisons.verdict.judging import measure, shaped
+from comparisons.verdict.judging import measure, one_line_each, shaped
 from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
 from handnet import Network, Pass
@@ -111,7 +111,7 @@ def _compared(
     _check_options(learning_rate, **options)
     measured: list[Measured] = []
     training: list[tuple[Any, ...]] = []
-    findings: list[str] = []
+    misshapen: list[tuple[Key, str]] = []
     diagnosis: Diagnosis | None = None
     first: Trial | None = None  # the first two steps, which show what the data can
     last: Trial | None = None  # this step, and the one before
@@ -120,7 +120,7 @@ def _compared(
         problem = _problem(network, inputs, targets, learning_rate, options)
         raw, updated = hand_quantities(network, problem)
         given, misfits = shaped(problem, raw)
-        findings += misfits.values()
+        misshapen += misfits.items()
         truth = Truth(problem)
         rows = measure(truth, given, case=case, step=step)
         measured += rows
@@ -144,7 +144,8 @@ def _compared(
         training_rows=tuple(training),
         replay=replay,
         diagnosis=diagnosis,
-        findings=tuple(findings),
+        findings=tuple(one_line_each((key[0], "", key[1], text) for key, text in misshapen)),
+        misshapen=frozenset(key for key, _ in misshapen),
         problems={(case, 1): first.truths[0].problem} if first else {},
         find_blind=partial(blind, [first]) if first else tuple,
     )
@@ -251,7 +252,7 @@ def check(
         dtype=str(dtype),
         replay=f"check({implementation.name}{_told(options, check)})",
         diagnosis=put.diagnosis,
-        findings=tuple(dict.fromkeys(finding for session in put.sessions for finding in session.findings)),
+        findings=findings_of(put.sessions),
         remarks=tuple(dict.fromkeys(remarks)),
         problems={
             (session.probe.name, step): truth.problem
@@ -259,6 +260,7 @@ def check(
             for step, truth in enumerate(session.probe.truths, start=1)
         },
         find_blind=partial(blind, put.trials),
+        misshapen=frozenset(key for trial in put.trials for key in trial.misshapen),
         never_asked=never_asked(put.asked) if put.is_right else "",
     )
 
@@ -273,7 +275,7 @@ class _Put:
     @property
     def is_right(self) -> bool:
         """Whether it answered all that it was asked, and nothing was wrong."""
-        return not self.diagnosis and all(session.trial and not session.findings for session in self.sessions)
+        return not self.diagnosis and all(session.trial for session in self.sessions) and not findings_of(self.sessions)
 
     @property
     def asked(self) -> list[Truth]:
@@ -300,7 +302,11 @@ class _Put:
 def _put(
     implementation: Implementation, asked: Sequence[Probe], made: Callable[..., Probe], trusting: bool = True
 ) -> _Put:
-    sessions = [Session(implementation, one, trusting) for one in asked]
+    sessions: list[Session] = []
+    for one in asked:
+        sessions.append(Session(implementation, one, trusting))
+        # Where all widths are equal, the shapes do not tell.
+        implementation = implementation.read_backwards({*implementation.deepest_first, *sessions[-1].backwards})
     sizes = [one.single.problem.sizes for one in asked]
     equal = square(len(sizes[0]) - 1)
     if equal not in sizes and any(session.misfit for session in sessions):

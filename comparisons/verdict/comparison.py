@@ -60,6 +60,8 @@ class Comparison:
         What an implementation was asked, by case and step: weights, inputs, targets, learning_rate.
     find_blind : function
         Finds `blind`.
+    misshapen : set of keys
+        Quantities that came, wholly or in part, in another shape, and there count as wrong.
     never_asked : str
         Of an implementation that is right: what it was never asked.
     """
@@ -75,6 +77,7 @@ class Comparison:
     remarks: tuple[str, ...] = ()
     problems: Mapping[tuple[str, int], Any] = field(default_factory=dict)
     find_blind: Callable[[], tuple[str, ...]] = tuple
+    misshapen: frozenset[Key] = frozenset()
     never_asked: str = ""
 
     def __bool__(self) -> bool:
@@ -208,9 +211,12 @@ class Comparison:
             gravest = max(int(m.verdicts.max()) for m in group)
             # Also where each number might have been refuted, and none was told from zero.
             verdict = VERDICTS[max(gravest, UNDECIDED if any(id(m) in unjudged for m in group) else gravest)]
+            shown = f"{ratio:.3g}"
+            if (quantity, layer) in self.misshapen:
+                shown, verdict = "", "another shape"
             lines.append(
                 f"{quantity:<11} {'' if layer is None else layer!s:>5} {sum(m.hand.size for m in group):>8}"
-                f" {ratio:>16.3g} {'' if np.isnan(local) else f'{local:.2g}':>6}"
+                f" {shown:>16} {'' if np.isnan(local) else f'{local:.2g}':>6}"
                 f" {max(m.resolution for m in group):>11.1e}  {verdict}"
             )
         if self.count("inherited"):
