@@ -14,15 +14,16 @@ from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.mistakes.effects import blind
-from comparisons.reference.quantities import Problem, Quantities, in_order
+from comparisons.reference.quantities import Key, Problem, Quantities, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
-from comparisons.subject.probes import Probe, architectures, probe, square
-from comparisons.subject.session import WITHOUT, Session, hints
+from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
+from comparisons.subject.session import WITHOUT, Session, findings_of, hints
+from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
-from comparisons.verdict.judging import measure, shaped
+from comparisons.verdict.judging import measure, one_line_each, shaped
 from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
 from handnet import Network, Pass, checking
@@ -109,7 +110,7 @@ def _compared(
     _check_options(learning_rate, **options)
     measured: list[Measured] = []
     training: list[tuple[Any, ...]] = []
-    findings: list[str] = []
+    misshapen: list[tuple[Key, str]] = []
     diagnosis: Diagnosis | None = None
     first: Trial | None = None  # the first two steps, which show what the data can
     last: Trial | None = None  # this step, and the one before
@@ -118,7 +119,7 @@ def _compared(
         problem = _problem(network, inputs, targets, learning_rate, options)
         raw, updated = hand_quantities(network, problem)
         given, misfits = shaped(problem, raw)
-        findings += misfits.values()
+        misshapen += misfits.items()
         truth = Truth(problem)
         rows = measure(truth, given, case=case, step=step)
         measured += rows
@@ -142,7 +143,8 @@ def _compared(
         training_rows=tuple(training),
         replay=replay,
         diagnosis=diagnosis,
-        findings=tuple(findings),
+        findings=tuple(one_line_each((key[0], "", key[1], text) for key, text in misshapen)),
+        misshapen=frozenset(key for key, _ in misshapen),
         problems={(case, 1): first.truths[0].problem} if first else {},
         find_blind=partial(blind, [first]) if first else tuple,
     )
@@ -169,7 +171,8 @@ def check(
         gradients, updated. An object with such a method will do.
     layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as
         torch.nn.Linear; "columns": pairs (W (n, m), b (n, 1)), samples in columns, as most textbooks
-    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, and a square one
+    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, a square one, and, where
+        these are right, a deeper and wider one with one output, many samples, saturation and targets far off
     activation : one name, or one per layer
     batch : samples of a probe; by default a number that equals no width
     dtype : of the weights and samples it is given
@@ -223,6 +226,9 @@ def check(
                 both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
+        if put.is_right and sizes is None and batch is None:
+            far = far_probe(names, dtype, float(learning_rate), seed, reduction)
+            put = put.then(Session(implementation, far))
     remarks = put.remarks
     if not put.trials:
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
@@ -245,7 +251,7 @@ def check(
         dtype=str(dtype),
         replay=f"check({implementation.name}{_told(options, check)})",
         diagnosis=put.diagnosis,
-        findings=tuple(dict.fromkeys(finding for session in put.sessions for finding in session.findings)),
+        findings=findings_of(put.sessions),
         remarks=tuple(dict.fromkeys(remarks)),
         problems={
             (session.probe.name, step): truth.problem
@@ -253,6 +259,8 @@ def check(
             for step, truth in enumerate(session.probe.truths, start=1)
         },
         find_blind=partial(blind, put.trials),
+        misshapen=frozenset(key for trial in put.trials for key in trial.misshapen),
+        never_asked=never_asked(put.asked) if put.is_right else "",
     )
 
 
@@ -262,6 +270,24 @@ class _Put:
 
     sessions: list[Session]
     diagnosis: Diagnosis | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it answered all that it was asked, and nothing was wrong."""
+        return not self.diagnosis and all(session.trial for session in self.sessions) and not findings_of(self.sessions)
+
+    @property
+    def asked(self) -> list[Truth]:
+        """What autograd says of each question that it answered."""
+        trials = (trial for session in self.sessions for trial in (session.trial, session.single) if trial)
+        return [truth for trial in trials for truth in trial.truths]
+
+    def then(self, further: Session) -> _Put:
+        """Return the same with a further probe, of another depth, whose diagnosis is its own."""
+        trials = [further.trial] if further.trial else []
+        if not trials:
+            further.remarks.append(f"it runs with sizes={self.sessions[0].probe.single.problem.sizes}")
+        return _Put([*self.sessions, further], diagnose(trials, further.measured, further.single) if trials else None)
 
     @property
     def trials(self) -> list[Trial]:
@@ -275,7 +301,11 @@ class _Put:
 def _put(
     implementation: Implementation, asked: Sequence[Probe], made: Callable[..., Probe], trusting: bool = True
 ) -> _Put:
-    sessions = [Session(implementation, one, trusting) for one in asked]
+    sessions: list[Session] = []
+    for one in asked:
+        sessions.append(Session(implementation, one, trusting))
+        # Where all widths are equal, the shapes do not tell.
+        implementation = implementation.read_backwards({*implementation.deepest_first, *sessions[-1].backwards})
     sizes = [one.single.problem.sizes for one in asked]
     equal = square(len(sizes[0]) - 1)
     if equal not in sizes and any(session.misfit for session in sessions):

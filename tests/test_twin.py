@@ -117,6 +117,9 @@ def test_the_callers_default_dtype_precision_and_random_numbers_are_left_alone(n
     assert (torch.rand(2) == expected).all()
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="an older torch has no such setting"
+)
 def test_reduced_precision_of_any_backend_is_shut_out_and_put_back(rng, samples):
     net = Network.random(SIZES, rng=rng, dtype=np.float32)
     torch.backends.cuda.matmul.fp32_precision = "tf32"

@@ -8,7 +8,7 @@ import inspect
 import operator
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,22 @@ class Answer:
 
     Attributes
     ----------
-    given, misfits, turned : as `Reading` has them
+    given, misfits, turned, backwards : as `Reading` has them
     remarks : what is worth knowing and not wrong
     """
 
     given: Quantities
     misfits: dict[Key, str]
     turned: dict[Key, str]
+    backwards: dict[str, str]
     remarks: tuple[str, ...]
 
     def right_way_up(self) -> Quantities:
-        """Return what is given, with NaN too where it had to be turned."""
-        return {key: np.full_like(value, np.nan) if key in self.turned else value for key, value in self.given.items()}
+        """Return what is given, with NaN too where it had to be turned, or its list read backwards."""
+        return {
+            key: np.full_like(value, np.nan) if key in self.turned or key[0] in self.backwards else value
+            for key, value in self.given.items()
+        }
 
 
 class Implementation:
@@ -52,6 +56,7 @@ class Implementation:
     layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows; "columns":
         pairs (W (n, m), b (n, 1)), samples in columns
     reduction : "mean" if its cost is the mean over the samples, "sum" if it is the sum
+    deepest_first : quantities whose lists are read backwards, even where all widths are equal
 
     Raises
     ------
@@ -59,7 +64,9 @@ class Implementation:
         If layout or reduction is unknown, or the function cannot be called.
     """
 
-    def __init__(self, function: Any, layout: str = "note", reduction: str = "mean") -> None:
+    def __init__(
+        self, function: Any, layout: str = "note", reduction: str = "mean", deepest_first: Collection[str] = ()
+    ) -> None:
         if not isinstance(function, type):
             function = getattr(function, "backprop", function)
         if not callable(function):
@@ -70,8 +77,12 @@ class Implementation:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction {reduction!r} is unknown: expected one of {', '.join(REDUCTIONS)}")
         self.function: Callable[..., Any] = function
-        self.layout, self.reduction = layout, reduction
+        self.layout, self.reduction, self.deepest_first = layout, reduction, deepest_first
         self._rate = _learning_rate_of(function)
+
+    def read_backwards(self, quantities: Collection[str]) -> Implementation:
+        """Return the same, whose lists of these quantities come deepest layer first."""
+        return Implementation(self.function, self.layout, self.reduction, quantities)
 
     @property
     def name(self) -> str:
@@ -123,9 +134,9 @@ class Implementation:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         # The cost and its derivatives are those of the mean, in which the note and the twin have them.
         share = problem.inputs.shape[-2] if self.reduction == "sum" else 1
-        reading = Reading(problem, self.layout, share)
+        reading = Reading(problem, self.layout, share, self.deepest_first)
         reading.read(found)
-        return Answer(reading.given, reading.misfits, reading.turned, tuple(remarks))
+        return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
 
     def takes_stacks(self, problem: Problem) -> bool:
         """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""
@@ -137,7 +148,12 @@ class Implementation:
             alone = [self.ask(few.of_network((i,)), few.learning_rate).given for i in range(len(few.weights[0]))]
         except ImplementationError:
             return False
-        if together.misfits or together.turned or any(one.keys() != together.given.keys() for one in alone):
+        if (
+            together.misfits
+            or together.turned
+            or together.backwards
+            or any(one.keys() != together.given.keys() for one in alone)
+        ):
             return False
         near = 1e3 * float(np.finfo(few.inputs.dtype).eps)
         return all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,6 +58,28 @@ def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, dict
             array = np.full(expected, np.nan, problem.inputs.dtype)
         arrays[key] = array if array.dtype.kind == "f" else array.astype(np.float64)
     return arrays, misfits
+
+
+def one_line_each(places: Iterable[tuple[Any, str, int | None, str]]) -> list[str]:
+    """Say once what is wrong in many places for one reason.
+
+    Parameters
+    ----------
+    places : reason, network, layer and text of each; the first of a reason is told, the others are counted
+    """
+    alike: dict[Any, list[tuple[str, int | None, str]]] = {}
+    for reason, name, layer, text in places:
+        alike.setdefault(reason, []).append((name, layer, text))
+    lines = []
+    for group in alike.values():
+        name, _, text = group[0]
+        names = dict.fromkeys(name for name, _, _ in group if name)
+        layers = sorted({layer for _, layer, _ in group if layer is not None})
+        on = f" on {' and '.join(names)}" if names else ""
+        where = f", in layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}" if layers else ""
+        more = f"; {len(group) - 1} more like it{on}{where}" if len(group) > 1 else ""
+        lines.append((f"on {name}: " if name else "") + text + more)
+    return lines
 
 
 class Local:
