@@ -18,7 +18,7 @@ from comparisons.reference.quantities import Key, Problem
 from comparisons.reference.truth import Truth
 from comparisons.studies.cases import case
 from comparisons.verdict.distance import distance, over
-from handnet import Network
+from handnet import Network, checking
 from handnet.activations import ACTIVATIONS, FloatArray
 
 AUDIT_COLUMNS = ("mistake", "network", "batch", "dtype", "effect", "tolerance", "passes")
@@ -144,10 +144,8 @@ def problem_of(network: Network | None, inputs: ArrayLike | None, targets: Array
         raise TypeError("a network needs inputs and targets")
     if network.stack:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
-    x = network.checked("inputs", inputs, network.sizes[0])
-    t = network.checked("targets", targets, network.sizes[-1])
-    if len(x) != len(t):
-        raise ValueError(f"targets has {len(t)} samples, but inputs has {len(x)}")
+    x = checking.samples("inputs", inputs, network.sizes[0], network.weights[0])
+    t = checking.targets(targets, network.sizes[-1], network.weights[0], x)
     return Problem(network.weights, network.activation, x, t)
 
 
