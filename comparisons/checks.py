@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import repeat
 from typing import Any
 
@@ -332,9 +332,14 @@ def assert_matches_autograd(
 
 def _told(options: Mapping[str, Any], function: Callable[..., Any]) -> str:
     """The options that are not the function's default, as they are written in a call."""
-    defaults = inspect.signature(function).parameters
+    defaults = _parameters(function)
     others = {name: value for name, value in options.items() if value != defaults[name].default}
     return "".join(f", {name}={value!r}" for name, value in others.items())
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 def _whole(sizes: Sequence[int]) -> tuple[int, ...]:
