@@ -396,12 +396,7 @@ def _problem(
 
 
 def _check_options(learning_rate: float, **options: Any) -> None:
-    try:
-        finite = isinstance(learning_rate, (int, float, np.number)) and np.isfinite(float(learning_rate))
-    except OverflowError:
-        finite = False
-    if not finite:
-        raise ValueError(f"learning_rate is {learning_rate}: expected a finite number")
+    checking.rate(learning_rate)
     for name in ("rtol", "atol"):
         value = options.get(name)
         if value is not None and not 0 <= value < np.inf:

@@ -360,6 +360,8 @@ def to_torch(network: Network) -> nn.Sequential:
 
     Raises
     ------
+    TypeError
+        If it is no Network.
     ValueError
         If the network is a stack: a module holds one network.
 
@@ -369,6 +371,8 @@ def to_torch(network: Network) -> nn.Sequential:
     >>> [type(module).__name__ for module in to_torch(net)]
     ['Linear', 'Sigmoid', 'Linear', 'Sigmoid']
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network is {network!r}: expected a handnet.Network")
     if network.stack:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
     with neutral():
