@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import repeat
 from typing import Any
 
@@ -362,9 +362,14 @@ def assert_matches_autograd(
 
 def _told(options: Mapping[str, Any], function: Callable[..., Any]) -> str:
     """The options that are not the function's default, as they are written in a call."""
-    defaults = inspect.signature(function).parameters
+    defaults = _parameters(function)
     others = {name: value for name, value in options.items() if value != defaults[name].default}
     return "".join(f", {name}={value!r}" for name, value in others.items())
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 def _whole(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -421,12 +426,7 @@ def _problem(
 
 
 def _check_options(learning_rate: float, **options: Any) -> None:
-    try:
-        finite = isinstance(learning_rate, (int, float, np.number)) and np.isfinite(float(learning_rate))
-    except OverflowError:
-        finite = False
-    if not finite:
-        raise ValueError(f"learning_rate is {learning_rate}: expected a finite number")
+    checking.rate(learning_rate)
     for name in ("rtol", "atol"):
         value = options.get(name)
         if value is not None and not 0 <= value < np.inf:

@@ -5,6 +5,7 @@ The mathematics inside trusts its arguments.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,7 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def weights(values: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
     """Return W^(1) .. W^(L) as arrays that fit together."""
-    if not hasattr(values, "__len__"):
-        raise TypeError(f"weights is a {type(values).__name__}: expected a sequence of arrays, one per layer")
+    _sequence("weights", values, "one array per layer")
     if len(values) == 0:
         raise ValueError("weights is empty: expected at least one layer")
     arrays: list[FloatArray] = []
@@ -31,6 +31,11 @@ def weights(values: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
             _fit(i, w, arrays[-1])
         arrays.append(w)
     return tuple(arrays)
+
+
+def _sequence(name: str, values: Any, expected: str) -> None:
+    if not hasattr(values, "__len__"):
+        raise TypeError(f"{name} is {values!r}: expected {expected}")
 
 
 def _fit(i: int, w: FloatArray, below: FloatArray) -> None:
@@ -46,6 +51,7 @@ def _fit(i: int, w: FloatArray, below: FloatArray) -> None:
 
 def activation(names: str | Sequence[str], layers: int) -> tuple[str, ...]:
     """Return one name of an activation per layer."""
+    _sequence("activation", names, "one name, or one per layer")
     names = (names,) * layers if isinstance(names, str) else tuple(names)
     if len(names) != layers:
         raise ValueError(f"activation has {len(names)} names for {layers} layers: expected one, or one per layer")
@@ -89,6 +95,7 @@ def targets(values: ArrayLike, width: int, like: FloatArray, inputs: FloatArray)
 
 def gradients(values: Sequence[FloatArray], weights: Sequence[FloatArray]) -> None:
     """Raise unless there is one gradient per layer, shaped as its weights."""
+    _sequence("gradients", values, "one array per layer")
     if len(values) != len(weights):
         raise ValueError(f"gradients has {len(values)} arrays for {len(weights)} layers")
     for i, w in enumerate(weights):
@@ -99,13 +106,20 @@ def gradients(values: Sequence[FloatArray], weights: Sequence[FloatArray]) -> No
 
 def rate(learning_rate: float) -> float:
     """Return the learning rate as a Python number: a NumPy float64 would turn float32 weights into float64."""
-    if not isinstance(learning_rate, (int, float, np.number)):
+    if not isinstance(learning_rate, (int, float, np.integer, np.floating)):
         raise TypeError(f"learning_rate is {learning_rate!r}: expected a number")
-    return float(learning_rate)
+    try:
+        number = float(learning_rate)
+    except OverflowError:  # an integer, perhaps of so many digits that Python would not print it
+        raise ValueError("learning_rate is too large: expected a finite number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"learning_rate is {learning_rate}: expected a finite number")
+    return number
 
 
 def sizes(values: Sequence[int]) -> None:
     """Raise unless these are m_0 .. m_L."""
+    _sequence("sizes", values, "at least two sizes, each 1 or more")
     if not all(isinstance(size, (int, np.integer)) for size in values):
         raise ValueError(f"sizes is {list(values)}: expected whole numbers")
     if len(values) < 2 or any(size < 1 for size in values):

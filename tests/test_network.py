@@ -117,7 +117,8 @@ BAD_NETWORKS = {
     "objects": ([np.array([[None] * 2] * 3)], "sigmoid", "dtype object: expected float32 or float64"),
     "mixed dtypes": ([W, W.astype(np.float32)], "sigmoid", "expected one dtype"),
     "ragged": ([[[1.0, 2.0], [3.0]]], "sigmoid", "ragged"),
-    "nothing": (None, "sigmoid", "weights is a NoneType: expected a sequence of arrays"),
+    "nothing": (None, "sigmoid", "weights is None: expected one array per layer"),
+    "no activation": ([W], None, "activation is None: expected one name, or one per layer"),
     "activation": ([W], "softmax", "'softmax' is unknown: expected one of sigmoid"),
     "activations": ([W], ["tanh", "relu"], "2 names for 1 layers"),
 }
@@ -234,6 +235,12 @@ def test_a_bad_option_of_a_step_is_one_line(net, samples):
     gradients = net.backprop(*samples).gradients
     with pytest.raises(TypeError, match="learning_rate is None: expected a number"):
         net.update(gradients, None)
+    with pytest.raises(ValueError, match="learning_rate is nan: expected a finite number"):
+        net.update(gradients, float("nan"))
+    with pytest.raises(ValueError, match="learning_rate is too large: expected a finite number"):
+        net.update(gradients, 10**5000)
+    with pytest.raises(TypeError, match="gradients is None: expected one array per layer"):
+        net.update(None)
     with pytest.raises(TypeError, match="train_biases is 'no': expected True or False"):
         net.update(gradients, train_biases="no")
 
@@ -243,6 +250,8 @@ def test_a_random_network_needs_a_generator_and_whole_sizes(rng):
         Network.random(SIZES, rng=None)
     with pytest.raises(ValueError, match=r"sizes is \['3', 2\]: expected whole numbers"):
         Network.random(["3", 2], rng=rng)
+    with pytest.raises(TypeError, match="sizes is None: expected at least two whole numbers"):
+        Network.random(None, rng=rng)
 
 
 def test_tensors_are_taken_as_arrays_unless_they_require_grad(rng, samples):

@@ -81,6 +81,11 @@ def test_a_stack_is_no_single_module(rng):
         to_torch(Network.random(SIZES, rng=rng, stack=(4,)))
 
 
+def test_what_is_no_network_is_named():
+    with pytest.raises(TypeError, match=r"network is None: expected a handnet.Network"):
+        to_torch(None)
+
+
 STATES = {
     "no_grad": torch.no_grad,
     "inference mode": torch.inference_mode,

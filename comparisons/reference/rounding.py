@@ -45,7 +45,9 @@ class Ball:
     def of(cls, value: FloatArray, error: FloatArray | float = 0.0) -> Ball:
         """Make a ball in float64 around `value`; what is NaN or infinite has no bound."""
         wide = value.astype(np.float64)
-        radius = np.broadcast_to(np.asarray(error, np.float64), wide.shape) * SLACK
+        radius = np.asarray(error, np.float64) * SLACK
+        if radius.shape != wide.shape:
+            radius = np.broadcast_to(radius, wide.shape)
         return cls(wide, where_bounded(np.isfinite(wide) & ~np.isnan(radius), radius))
 
     @cached_property

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from comparisons.reference.quantities import Key, Problem
-from comparisons.reference.rounding import Rounding
+from comparisons.reference.rounding import Rounding, where_bounded
 from comparisons.reference.twin import Twin, TwinPass
 from handnet.activations import FloatArray
 
@@ -60,5 +60,6 @@ class Truth:
 def wide(problem: Problem, pair: Pair) -> Pair:
     """Turn torch's value and the bound on any evaluation into float64 and a tolerance."""
     value = pair[0].astype(np.float64)
-    tolerance = problem.tolerance(value, np.broadcast_to(pair[1], value.shape))
-    return value, np.where(np.isfinite(value) & ~np.isnan(tolerance), tolerance, np.inf)
+    bound = pair[1] if pair[1].shape == value.shape else np.broadcast_to(pair[1], value.shape)
+    tolerance = problem.tolerance(value, bound)
+    return value, where_bounded(np.isfinite(value) & ~np.isnan(tolerance), tolerance)

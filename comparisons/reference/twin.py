@@ -234,11 +234,8 @@ class Twin:
         return vmap(function) if self.stack else function
 
     def _through(self, l: int, a_below: Tensor) -> Tensor:
-        def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-            z: Tensor = functional_call(self.model[2 * l - 2], {"weight": weight, "bias": bias}, (x,))
-            return z
-
-        z: Tensor = self._over_stack(linear)(*self.parameters[l - 1], a_below)
+        """z^(l), by the function that nn.Linear calls."""
+        z: Tensor = self._over_stack(nn.functional.linear)(a_below, *self.parameters[l - 1])
         return z
 
     def _cost(self, output: Tensor, targets: Tensor) -> Tensor:
@@ -279,8 +276,9 @@ class Twin:
     def _tensor(self, array: FloatArray) -> Tensor:
         """Copy an array (..., rows, columns) in, spread over the stack."""
         core = array.shape[-2:]
-        flat = (math.prod(self.stack), *core) if self.stack else core
-        return torch.tensor(np.broadcast_to(array, (*self.stack, *core)).reshape(flat), device=self.device)
+        if self.stack:
+            array = np.broadcast_to(array, (*self.stack, *core)).reshape((math.prod(self.stack), *core))
+        return torch.tensor(array, device=self.device)
 
     def _array(self, tensor: Tensor) -> FloatArray:
         """Copy a tensor out, its stack unfolded."""
@@ -304,23 +302,25 @@ def neutral() -> Iterator[None]:
     Hooks that the caller has put on every module or every saved tensor remain: they are asked for.
     """
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        # Only what is not as it should be is set: to enter them all takes longer than a small layer.
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         for backend in (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)):
-            stack.enter_context(_full_precision(backend))
+            # A torch older than the setting has nothing to set.
+            if getattr(backend, "fp32_precision", "ieee") != "ieee":
+                stack.enter_context(_full_precision(backend))
         yield
 
 
 @contextmanager
 def _full_precision(backend: Any) -> Iterator[None]:
     """Products in full float32; set per backend, since torch refuses its older global switch after a newer one."""
-    precision = getattr(backend, "fp32_precision", "ieee")  # a torch older than the setting has nothing to set
-    if precision == "ieee":
-        yield
-        return
+    precision = backend.fp32_precision
     backend.fp32_precision = "ieee"
     try:
         yield
@@ -360,6 +360,8 @@ def to_torch(network: Network) -> nn.Sequential:
 
     Raises
     ------
+    TypeError
+        If it is no Network.
     ValueError
         If the network is a stack: a module holds one network.
 
@@ -369,6 +371,8 @@ def to_torch(network: Network) -> nn.Sequential:
     >>> [type(module).__name__ for module in to_torch(net)]
     ['Linear', 'Sigmoid', 'Linear', 'Sigmoid']
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network is {network!r}: expected a handnet.Network")
     if network.stack:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
     with neutral():
