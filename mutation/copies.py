@@ -11,6 +11,7 @@ import os
 # One thread each: there are as many processes as cores.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
+import json
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -57,11 +59,11 @@ class Outcome:
     Attributes
     ----------
     killed_by : the first test that failed; "time" where they did not end; None where all of them passed
-    seconds : that it took
+    seconds : that each test took, up to the one that failed
     """
 
     killed_by: str | None
-    seconds: float
+    seconds: dict[str, float]
 
 
 def outcomes(changes: Iterable[Change], jobs: int) -> Iterator[tuple[int, Outcome]]:
@@ -106,6 +108,7 @@ class _Run:
     def __init__(self, copy: Path, change: Change) -> None:
         self.file, self.output = copy / change.path, copy / "output.txt"
         self.right = self.file.read_bytes()
+        self.output.with_name(Times.file).unlink(missing_ok=True)
         self.file.write_text(change.text)
         # Compiled files are told apart by size and second alone: that of this file must not be used.
         for compiled in (self.file.parent / "__pycache__").glob(f"{self.file.stem}.*"):
@@ -126,12 +129,33 @@ class _Run:
             os.waitpid(self.process, 0)
         self.file.write_bytes(self.right)
         if not done:
-            return Outcome("time", seconds)
-        code = os.waitstatus_to_exitcode(status)
+            return Outcome("time", {})
+        code, times = os.waitstatus_to_exitcode(status), self.output.with_name(Times.file)
+        took = json.loads(times.read_text()) if times.exists() else {}
         if code == 0:
-            return Outcome(None, seconds)
-        found = FAILED.search(self.output.read_text(errors="replace"))
-        return Outcome(found[1] if found else f"exit status {code}", seconds)
+            return Outcome(None, took)
+        said = self.output.read_text(errors="replace")
+        if code == pytest.ExitCode.INTERNAL_ERROR:
+            raise RuntimeError(f"pytest itself failed:\n{said}")
+        found = FAILED.search(said)
+        return Outcome(found[1] if found else f"exit status {code}", took)
+
+
+class Times:
+    """A plugin for pytest that writes down what each test takes."""
+
+    file = "times.json"
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up what a test takes, with what is set up for it."""
+        self.seconds[report.nodeid] += report.duration
+
+    def pytest_unconfigure(self) -> None:
+        """Write them into the current folder."""
+        Path(self.file).write_text(json.dumps(self.seconds))
 
 
 def _test(copy: Path, tests: Sequence[str], output: Path) -> None:
@@ -147,7 +171,8 @@ def _test(copy: Path, tests: Sequence[str], output: Path) -> None:
     code = 1
     try:
         # hypothesis takes longer to load than most of the tests take, which do not use it.
-        code = int(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *tests]))
+        options = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--basetemp", str(copy / "temporary"))
+        code = int(pytest.main(["-x", "-q", "--tb=no", *options, *tests], plugins=[Times()]))
     finally:
         sys.stdout.flush()
         os._exit(code)
