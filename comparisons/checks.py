@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
@@ -19,6 +20,7 @@ from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
 from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
+from comparisons.subject.reading import plain
 from comparisons.subject.session import WITHOUT, Session, findings_of, hints
 from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
@@ -37,7 +39,7 @@ def compare(
     learning_rate: float = 0.5,
     steps: int = 1,
     train_biases: bool = True,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     rtol: float | None = None,
     atol: float | None = None,
 ) -> Comparison:
@@ -46,7 +48,7 @@ def compare(
     Parameters
     ----------
     network : a Network, or a subclass that computes some equation its own way; it may be a stack
-    inputs, targets : arrays (..., N, m_0) and (..., N, m_L), or one sample each as a vector
+    inputs, targets : arrays or tensors (..., N, m_0) and (..., N, m_L), or one sample each as a vector
     learning_rate : gamma
     steps : how many; each starts both sides from the hand-written network's weights
     train_biases : False leaves the biases as they are
@@ -56,7 +58,7 @@ def compare(
     Raises
     ------
     ValueError, TypeError
-        As `Network.backprop`; also if steps is less than 1 or a number is not finite.
+        As `Network.backprop`; also if steps is less than 1, a number is not finite, or an option is unknown.
 
     Examples
     --------
@@ -68,6 +70,7 @@ def compare(
     True
     """
     checking.count("steps", steps)
+    device = str(checked_device(device))
     options: dict[str, Any] = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
     told = _told(options, compare)
     return compare_batches(
@@ -198,6 +201,8 @@ def check(
     """
     implementation = Implementation(backprop, layout, reduction)
     _check_options(learning_rate)
+    if batch is not None:
+        _check_whole("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
     asked = architectures(names) if sizes is None else [_whole(sizes)]
     dtype = np.dtype(dtype)
@@ -411,8 +416,8 @@ def _problem(
 ) -> Problem:
     if not isinstance(network, Network):
         raise TypeError(f"network is a {type(network).__name__}: expected a handnet.Network; from_torch makes one")
-    x = checking.samples("inputs", inputs, network.sizes[0], network.weights[0])
-    t = checking.targets(targets, network.sizes[-1], network.weights[0], x)
+    x = checking.samples("inputs", plain(inputs), network.sizes[0], network.weights[0])
+    t = checking.targets(plain(targets), network.sizes[-1], network.weights[0], x)
     try:
         stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
     except ValueError:
@@ -429,6 +434,14 @@ def _check_options(learning_rate: float, **options: Any) -> None:
     checking.rate(learning_rate)
     for name in ("rtol", "atol"):
         value = options.get(name)
-        if value is not None and not 0 <= value < np.inf:
-            raise ValueError(f"{name} is {value}: expected a finite number, 0 or more")
+        if value is not None and not (isinstance(value, (int, float, np.number)) and 0 <= value < np.inf):
+            raise ValueError(f"{name} is {value!r}: expected a finite number, 0 or more")
+    if not isinstance(options.get("train_biases", True), (bool, np.bool_)):
+        raise ValueError(f"train_biases is {options['train_biases']!r}: expected True or False")
     checked_device(options.get("device", "cpu"))
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        raise ValueError(f"{name} is {value!r}: expected {'' if whole else 'a whole number, '}1 or more")

@@ -250,7 +250,7 @@ def test_a_random_network_needs_a_generator_and_whole_sizes(rng):
         Network.random(SIZES, rng=None)
     with pytest.raises(ValueError, match=r"sizes is \['3', 2\]: expected whole numbers"):
         Network.random(["3", 2], rng=rng)
-    with pytest.raises(TypeError, match="sizes is None: expected at least two whole numbers"):
+    with pytest.raises(TypeError, match="sizes is None: expected at least two sizes"):
         Network.random(None, rng=rng)
 
 

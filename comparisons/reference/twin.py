@@ -328,13 +328,14 @@ def _full_precision(backend: Any) -> Iterator[None]:
         backend.fp32_precision = precision
 
 
-def checked_device(device: str) -> torch.device:
-    """Return the torch device of this name, or raise one line saying that it is not there."""
-    if device == "cuda" and not torch.cuda.is_available():
+def checked_device(device: str | torch.device) -> torch.device:
+    """Return the torch device, given itself or its name, or raise one line saying that it is not there."""
+    name = str(device) if isinstance(device, torch.device) else device
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device is {name!r}: expected 'cpu' or 'cuda'")
+    if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but torch sees no CUDA device here: expected 'cpu'")
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"device is {device!r}: expected 'cpu' or 'cuda'")
-    return torch.device(device)
+    return torch.device(name)
 
 
 def build(shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: np.dtype[Any]) -> nn.Sequential:
@@ -364,6 +365,8 @@ def to_torch(network: Network) -> nn.Sequential:
         If it is no Network.
     ValueError
         If the network is a stack: a module holds one network.
+    TypeError
+        If it is no Network.
 
     Examples
     --------
@@ -372,7 +375,7 @@ def to_torch(network: Network) -> nn.Sequential:
     ['Linear', 'Sigmoid', 'Linear', 'Sigmoid']
     """
     if not isinstance(network, Network):
-        raise TypeError(f"network is {network!r}: expected a handnet.Network")
+        raise TypeError(f"network is {network!r:.60}: expected a handnet.Network")
     if network.stack:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
     with neutral():

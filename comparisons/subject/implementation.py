@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import operator
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,19 @@ from typing import Any
 
 import numpy as np
 
+import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.reading import EXPECTED, LAYOUTS, ImplementationError, Reading, parts, samples_out, weights_out
 
 REDUCTIONS = ("mean", "sum")
-# Frames of our own code are no part of what somebody's code raised.
+# Frames of our own code are no part of what somebody's code raised, nor are those of Python's library and of packages.
 HOUSE = Path(__file__).parents[1]
+LIBRARIES = (
+    HOUSE,
+    Path(handnet.__file__).parent,
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+)
+PACKAGES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
@@ -207,11 +215,17 @@ def told(raised: BaseException) -> str:
         reason = ""
     where = ""
     if not isinstance(raised, SyntaxError):  # which says itself where
-        stack = traceback.extract_tb(raised.__traceback__)
-        frames = [frame for frame in stack if not Path(frame.filename).is_relative_to(HOUSE)]
-        own = [f for f in frames if "site-packages" not in f.filename and "importlib" not in f.filename] or frames
+        stack = [f for f in traceback.extract_tb(raised.__traceback__) if not Path(f.filename).is_relative_to(HOUSE)]
+        own = [frame for frame in stack if not _is_library(frame.filename)] or stack[:1]
         where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     return f"{type(raised).__name__}{': ' + reason if reason else ''}{where}"
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a frame is of Python, a package or this house, rather than of whoever wrote the function."""
+    path = Path(filename)
+    generated = filename.startswith(("<frozen", "<__array"))
+    return generated or any(path.is_relative_to(one) for one in LIBRARIES) or any(p in path.parts for p in PACKAGES)
 
 
 def _learning_rate_of(function: Callable[..., Any]) -> Any:
