@@ -9,17 +9,24 @@ True
 """
 
 from comparisons.checks import assert_matches_autograd, check, compare
+from comparisons.functions import assert_matches, backward_of, bounds, check_function
 from comparisons.output.page import to_html
+from comparisons.reference.operations import rule
 from comparisons.reference.twin import from_torch, to_torch
 from comparisons.verdict.comparison import Comparison, MismatchError
 
 __all__ = [
     "Comparison",
     "MismatchError",
+    "assert_matches",
     "assert_matches_autograd",
+    "backward_of",
+    "bounds",
     "check",
+    "check_function",
     "compare",
     "from_torch",
+    "rule",
     "to_html",
     "to_torch",
 ]

@@ -18,7 +18,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from comparisons.reference import layers
-from comparisons.reference.ball import ZERO, Ball, Errors, Rounding, rounding_of
+from comparisons.reference.ball import EXACT, ZERO, Ball, Errors, Rounding, rounding_of
 from comparisons.reference.operations import EXACT_OPERATIONS, RULES
 
 aten = torch.ops.aten
@@ -30,20 +30,13 @@ class UnknownOperationError(NotImplementedError):
 
 @dataclass(frozen=True)
 class _Mirror:
-    """The errors of a storage, number by number."""
+    """The errors of a storage, number by number, and of which sum its numbers are the result."""
 
     storage: StorageWeakRef
     error: Tensor
     variance: Tensor
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """Of which sum a tensor is the result, for as long as nobody writes into it."""
-
-    tensor: tuple[Any, ...]
-    terms: int
-    magnitude: Tensor
+    terms: int = 1
+    sum_of_magnitudes: Tensor | None = None
 
 
 class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -68,7 +61,6 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._mirrors: dict[int, _Mirror] = {}
-        self._sums: dict[int, _Sum] = {}
         self._sweep_at = 256
         self._coarsest: Rounding | None = None
 
@@ -88,34 +80,32 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if mirror is None:
             return Ball(tensor)
         error, variance = (_like(part, tensor) for part in (mirror.error, mirror.variance))
-        known = self._sums.get(key)
-        if known is None or known.tensor != _layout(tensor):
-            return Ball(tensor, error, variance)
-        return Ball(tensor, error, variance, known.terms, known.magnitude)
+        terms = mirror.sum_of_magnitudes
+        return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor))
 
     def _record(self, tensor: Tensor, errors: Errors) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
-        self._sums.pop(key, None)
-        if errors.error is ZERO and key not in self._mirrors:
-            return
         mirror = self._mirrors.get(key)
+        count = storage.nbytes() // tensor.element_size()
+        whole = tensor.is_contiguous() and tensor.numel() == count
         if mirror is None:
-            error, variance = (part.expand(tensor.shape) for part in (errors.error, errors.variance))
-            if tensor.is_contiguous() and tensor.numel() * tensor.element_size() == storage.nbytes():
-                flat = error.reshape(-1), variance.reshape(-1)
-            else:
-                count = storage.nbytes() // tensor.element_size()
-                flat = error.new_zeros(count), error.new_zeros(count)
-                _like(flat[0], tensor).copy_(error)
-                _like(flat[1], tensor).copy_(variance)
-            self._mirrors[key] = _Mirror(StorageWeakRef(storage), *flat)  # type: ignore[no-untyped-call]
+            if errors.error is ZERO:
+                return
+            mirror = _Mirror(StorageWeakRef(storage), ZERO, ZERO)  # type: ignore[no-untyped-call]
             self._sweep()
+        if whole:
+            error, variance = _flat(errors.error, tensor), _flat(errors.variance, tensor)
+            terms = errors.sum_of_magnitudes
+            magnitudes = None if terms is None else _flat(terms, tensor)
+            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes)
         else:
+            if mirror.error is ZERO:
+                mirror = replace(mirror, error=errors.error.new_zeros(count), variance=errors.error.new_zeros(count))
             _like(mirror.error, tensor).copy_(errors.error)
             _like(mirror.variance, tensor).copy_(errors.variance)
-        if errors.sum_of_magnitudes is not None:
-            self._sums[key] = _Sum(_layout(tensor), errors.terms, errors.sum_of_magnitudes.expand(tensor.shape))
+            mirror = replace(mirror, terms=1, sum_of_magnitudes=None)
+        self._mirrors[key] = mirror
 
     def _sweep(self) -> None:
         """Forget the storages that are gone; a weak reference keeps their address from being used again."""
@@ -123,7 +113,6 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             gone = [key for key, mirror in self._mirrors.items() if mirror.storage.expired()]  # type: ignore[no-untyped-call]
             for key in gone:
                 del self._mirrors[key]
-                self._sums.pop(key, None)
             self._sweep_at = 2 * len(self._mirrors) + 256
 
     # What comes by.
@@ -146,16 +135,15 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         written = _written(operation, args, kwargs)
         balls = _mapped((args, kwargs), lambda t: self._before(t, written))
         result = operation(*args, **kwargs)
-        if written:
-            self._carry(operation, written[0] if len(written) == 1 else tuple(written), *balls)
-        elif any(isinstance(part, Tensor) and not _shares(part, args) for part in _leaves(result)):
-            self._carry(operation, result, *balls)
+        fresh = [part for part in _leaves(result) if isinstance(part, Tensor) and not _shares(part, args)]
+        if fresh or written:
+            self._carry(operation, result if fresh else written, fresh, written, *balls)
         return result
 
     def _exact(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = operation(*args, **kwargs)
         for tensor in _leaves(result):
-            self._record(tensor, Errors(ZERO, ZERO))
+            self._record(tensor, EXACT)
         return result
 
     def _item(self, operation: Any, tensor: Tensor) -> Any:
@@ -175,23 +163,33 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return replace(ball, tensor=tensor.clone())
         return replace(ball, tensor=tensor.clone(), error=ball.error.clone(), variance=ball.variance.clone())
 
-    def _carry(self, operation: Any, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _carry(
+        self,
+        operation: Any,
+        result: Any,
+        fresh: list[Tensor],
+        written: list[Tensor],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
         """Find the errors of the result, and keep them."""
-        outputs = [t for t in _leaves(result) if isinstance(t, Tensor)]
         inputs = [ball for ball in _leaves((args, kwargs)) if isinstance(ball, Ball)]
-        if all(ball.is_exact for ball in inputs) and not any(t.is_floating_point() for t in outputs):
-            for tensor in outputs:
-                self._record(tensor, Errors(ZERO, ZERO))
+        if all(ball.is_exact for ball in inputs) and not any(t.is_floating_point() for t in (*fresh, *written)):
+            for tensor in (*fresh, *written):
+                self._record(tensor, EXACT)
             return
         found = RULES.get(_plain(operation))
         if found is None:
-            self._apart(operation, outputs, args, kwargs)
+            self._apart(operation, fresh, written, args, kwargs)
             return
         kwargs = {name: value for name, value in kwargs.items() if name not in _NO_MATTER}
-        results = _mapped(result, Ball)
-        errors = found(self._rounding(outputs, inputs), results, *args, **kwargs)
-        for ball, own in [(results, errors)] if isinstance(result, Tensor) else zip(results, errors, strict=True):
-            if isinstance(ball, Ball) and own is not None:
+        single = isinstance(result, Tensor) or (not fresh and len(written) == 1)
+        balls = [
+            Ball(t) if isinstance(t, Tensor) else None for t in ([result] if isinstance(result, Tensor) else result)
+        ]
+        errors = found(self._rounding([*fresh, *written], inputs), balls[0] if single else balls, *args, **kwargs)
+        for ball, own in zip(balls, [errors] if single else errors, strict=True):
+            if ball is not None and own is not None:
                 self._record(ball.tensor, _own(_bounded(ball, own), inputs))
 
     def _rounding(self, outputs: Sequence[Tensor], inputs: Sequence[Ball]) -> Rounding:
@@ -201,8 +199,15 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._coarsest
         return rounding
 
-    def _apart(self, operation: Any, outputs: Sequence[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Take the operation apart into others, and give their errors to its own result."""
+    def _apart(
+        self,
+        operation: Any,
+        fresh: list[Tensor],
+        written: list[Tensor],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Take the operation apart into others, and give their errors to its own results."""
         parts = layers.TAKEN_APART.get(_plain(operation)) or _decomposition(operation)
         unknown = UnknownOperationError(
             f"{operation} has no rule for its rounding errors: give it one with"
@@ -210,9 +215,9 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         if parts is None:
             raise unknown
-        inner, self._coarsest = self._coarsest, self._rounding(outputs, [])
         given, options = _mapped((args, kwargs), lambda ball: ball.tensor, Ball)
         aside = self._aside(args, kwargs)
+        inner, self._coarsest = self._coarsest, self._rounding(fresh or written, [])
         try:
             with self:
                 result = parts(*given, **options)
@@ -220,12 +225,15 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise unknown from error
         finally:
             self._coarsest = inner
-            del aside
-        for tensor, part in zip(outputs, [t for t in _leaves(result) if isinstance(t, Tensor)], strict=True):
+        results = [part for part in _leaves(result) if isinstance(part, Tensor)]
+        # What was to be written over is a copy here, which the parts may have written over in its place.
+        pairs = [*zip(fresh, results), *zip(written, _written(operation, given, options))]  # noqa: B905
+        for tensor, part in pairs if fresh else zip(written, results, strict=True):
             ball = self.ball(part)
             if not ball.is_exact:
                 errors = Errors(ball.error.clone(), ball.variance.clone(), ball.terms, ball.sum_of_magnitudes)
                 self._record(tensor, errors)
+        del aside
 
     def _aside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
         """Keep the errors of arguments that were copied before they were written over."""
@@ -283,12 +291,12 @@ def _bounded(result: Ball, errors: Errors) -> Errors:
     )
 
 
+def _flat(part: Tensor, tensor: Tensor) -> Tensor:
+    return part.expand(tensor.shape).reshape(-1).contiguous()
+
+
 def _like(flat: Tensor, tensor: Tensor) -> Tensor:
     return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
-
-
-def _layout(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.shape, tensor.stride(), tensor.storage_offset()
 
 
 @cache
@@ -343,11 +351,12 @@ def _writes(argument: Any) -> bool:
 
 def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     """The tensors that an operation writes into."""
-    if not operation._schema.is_mutable:
+    unmarked = operation.overloadpacket in layers.WRITES_UNMARKED
+    if not unmarked and not operation._schema.is_mutable:
         return []
     written = []
     for i, argument in enumerate(operation._schema.arguments):
-        if _writes(argument):
+        if _writes(argument) or (unmarked and argument.name in ("running_mean", "running_var")):
             given = args[i] if i < len(args) else kwargs.get(argument.name)
             written += [t for t in _leaves(given) if isinstance(t, Tensor)]
     return written
@@ -355,9 +364,11 @@ def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
 
 def _decomposition(operation: Any) -> Callable[..., Any] | None:
     """How torch itself takes an operation apart, if it does."""
-    from torch._decomp import core_aten_decompositions, decomposition_table  # a second to import, and seldom needed
+    from torch._decomp import core_aten_decompositions, decomposition_table  # seldom needed
 
-    found = core_aten_decompositions().get(operation) or decomposition_table.get(operation)
-    if found is None and operation._can_decompose():
-        return operation.decompose
-    return found
+    plain = _plain(operation)
+    for overload in (operation, *(getattr(plain, name) for name in plain.overloads())):
+        found = core_aten_decompositions().get(overload) or decomposition_table.get(overload)
+        if found is not None:
+            return found
+    return operation.decompose if operation._can_decompose() else None

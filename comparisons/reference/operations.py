@@ -72,7 +72,7 @@ def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
 
 def _scaled(r: Rounding, x: Ball, factor: float) -> Ball:
     value = x.value * factor
-    return _ball(value, mul(r, Ball(value), x, factor))
+    return intermediate(value, mul(r, Ball(value), x, factor))
 
 
 @rule(aten.sub)
@@ -155,28 +155,28 @@ def _holds(wide: torch.dtype, narrow: torch.dtype) -> bool:
 @rule(aten.addcmul)
 def addcmul(r: Rounding, f: Ball, x: Ball, p: Ball, q: Ball, value: float = 1) -> Errors:
     product = p.value * q.value
-    return add(r, f, x, _ball(product, mul(r, Ball(product), p, q)), value)
+    return add(r, f, x, intermediate(product, mul(r, Ball(product), p, q)), value)
 
 
 @rule(aten.addcdiv)
 def addcdiv(r: Rounding, f: Ball, x: Ball, p: Ball, q: Ball, value: float = 1) -> Errors:
     quotient = p.value / q.value
-    return add(r, f, x, _ball(quotient, div(r, Ball(quotient), p, q)), value)
+    return add(r, f, x, intermediate(quotient, div(r, Ball(quotient), p, q)), value)
 
 
 @rule(aten.lerp)
 def lerp(r: Rounding, f: Ball, x: Ball, y: Ball, weight: Any) -> Errors:
     """(1 - w) x + w y, or x + w (y - x)."""
     w = r.operand(weight)
-    rest = _ball(1 - w.value, sub(r, f, 1, w))
+    rest = intermediate(1 - w.value, sub(r, f, 1, w))
     left, right = rest.value * x.value, w.value * y.value
-    parts = _ball(left, mul(r, Ball(left), rest, x)), _ball(right, mul(r, Ball(right), w, y))
+    parts = intermediate(left, mul(r, Ball(left), rest, x)), intermediate(right, mul(r, Ball(right), w, y))
     errors = add(r, f, *parts)
     difference = 2 * r.gamma(3) * w.any * (x.any + y.any)
     return Errors(errors.error + difference, errors.variance + (r.unit * w.any * (x.any + y.any)).square())
 
 
-def _ball(value: Tensor, errors: Errors) -> Ball:
+def intermediate(value: Tensor, errors: Errors) -> Ball:
     """An intermediate number with its errors."""
     return Ball(value, errors.error, errors.variance, errors.terms, errors.sum_of_magnitudes)
 
@@ -269,7 +269,7 @@ def _plus(
 ) -> Errors:
     value = f.value if alpha == 1 else multiply(p.value, q.value)  # only halves read it, for their last rounding
     counts = _counts(p, q) if multiply is torch.matmul else None
-    pq = _ball(value, product(r, Ball(value), p, q, multiply, terms, counts))
+    pq = intermediate(value, product(r, Ball(value), p, q, multiply, terms, counts))
     if beta == 0:
         return Errors(pq.error, pq.variance, pq.terms, pq.sum_of_magnitudes) if alpha == 1 else mul(r, f, pq, alpha)
     return add(r, f, c if beta == 1 else _scaled(r, c, beta), pq, alpha)
@@ -317,7 +317,7 @@ def _repeated_along(x: Tensor, axes: list[int]) -> Tensor | float:
 def mean(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Errors:
     _, count = axes_of(x.tensor, dim)
     total = f.value * count
-    return div(r, f, _ball(total, sum_(r, Ball(total), x, dim, keepdim)), count)
+    return div(r, f, intermediate(total, sum_(r, Ball(total), x, dim, keepdim)), count)
 
 
 @rule(aten.cumsum)
@@ -398,7 +398,7 @@ def std(
     r: Rounding, f: Ball, x: Ball, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False,
     *, correction: float | None = None,
 ) -> Errors:  # fmt: skip
-    return sqrt(r, f, _ball(f.square, _reduced(_var(r, x, dim, unbiased, correction)[0], f)))
+    return sqrt(r, f, intermediate(f.square, _reduced(_var(r, x, dim, unbiased, correction)[0], f)))
 
 
 def axes_of(x: Tensor, dim: Any) -> tuple[list[int], int]:
@@ -454,7 +454,7 @@ def _reciprocal(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
     return torch.where(radius < x.abs(), radius / (x.abs() * (x.abs() - radius)), math.inf)
 
 
-def _sigmoid(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
+def sigmoid_spread(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
     # d log sigma' / dx lies within +-1, so sigma' grows by less than exp(radius) over the ball.
     e = torch.exp(-x.abs())
     return torch.fmin(radius * torch.exp(radius) * e / (1 + e).square(), torch.ones_like(x))
@@ -485,7 +485,7 @@ rule(aten.log10)(function(lambda x, f, radius: _logarithm(x, radius) / math.log(
 rule(aten.sin)(function(lambda x, f, radius: radius * (x.cos().abs() + radius).clamp_max(1.0)))
 rule(aten.cos)(function(lambda x, f, radius: radius * (x.sin().abs() + radius).clamp_max(1.0)))
 rule(aten.atan)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).clamp_min(0.0).square())))
-rule(aten.sigmoid)(function(_sigmoid))
+rule(aten.sigmoid)(function(sigmoid_spread))
 rule(aten.tanh)(function(_tanh))
 rule(aten.erf, aten.erfc)(function(_erf))
 
@@ -724,7 +724,7 @@ def raw(argument: Any) -> Any:
 for operation in (
     *(aten.cat, aten.stack, aten.index, aten.index_select, aten.gather, aten.embedding, aten.repeat, aten.roll),
     *(aten.flip, aten.tril, aten.triu, aten.diag_embed),
-    *(aten.unfold_copy, aten.masked_select, aten.take),
+    *(aten.unfold_copy, aten.masked_select, aten.take, aten.upsample_nearest2d, aten.im2col),
 ):
     rule(operation)(moved(operation, 0))
 for operation in (aten.slice_scatter, aten.select_scatter, aten.diagonal_scatter):
@@ -763,18 +763,24 @@ def _source(source: Any, part: str) -> Any:
     return _part(source, part) if isinstance(source, Ball) else 0.0
 
 
-def accumulated(operation: Any, *values: int) -> Rule:
-    """Make the rule of an operation that adds numbers up where they meet, each by a factor from 0 to 1."""
+def accumulated(operation: Any, *values: int, terms: Callable[..., int] | None = None) -> Rule:
+    """Make the rule of an operation that adds numbers up where they meet, each by a factor from 0 to 1.
+
+    Parameters
+    ----------
+    values : which arguments are numbers
+    terms : of the arguments, how many numbers meet at most; by default as many ones as meet, added up
+    """
 
     def errors(r: Rounding, f: Ball, *arguments: Any, **options: Any) -> Errors:
         def of(part: Callable[[Ball], Tensor]) -> Tensor:
             given = [part(a) if i in values else raw(a) for i, a in enumerate(arguments)]
             return operation(*given, **{name: raw(option) for name, option in options.items()})
 
-        terms = int(of(lambda b: torch.ones_like(b.value)).abs().amax().ceil()) + 1
-        magnitude = of(lambda b: b.any)
-        error = of(lambda b: b.full(b.error)) + magnitude * (r.sum_gamma(terms) + r.gamma(1))
-        variance = of(lambda b: b.full(b.variance)) + magnitude.square() * (terms * r.unit**2)
+        magnitude = of(lambda ball: ball.any)
+        most = terms(*arguments) if terms else int(of(lambda ball: torch.ones_like(ball.value)).amax())
+        error = of(lambda ball: ball.full(ball.error)) + magnitude * (r.sum_gamma(most - 1) + r.gamma(2))
+        variance = of(lambda ball: ball.full(ball.variance)) + magnitude.square() * ((most + 1) * r.unit**2)
         return Errors(error, variance)
 
     return errors
@@ -785,13 +791,7 @@ for operation, values in (
     (aten.scatter_add, (0, 3)),
     (aten.embedding_dense_backward, (0,)),
     (aten.unfold_backward, (0,)),
-    (aten.avg_pool2d, (0,)),
-    (aten._adaptive_avg_pool2d, (0,)),
-    (aten._adaptive_avg_pool2d_backward, (0,)),
-    (aten.avg_pool2d_backward, (0,)),
-    (aten.upsample_nearest2d, (0,)),
     (aten.upsample_nearest2d_backward, (0,)),
-    (aten.im2col, (0,)),
     (aten.col2im, (0,)),
 ):
     rule(operation)(accumulated(operation, *values))
