@@ -202,7 +202,7 @@ def check(
     implementation = Implementation(backprop, layout, reduction)
     _check_options(learning_rate)
     if batch is not None:
-        _check_whole("batch", batch)
+        checking.count("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
     asked = architectures(names) if sizes is None else [_whole(sizes)]
     dtype = np.dtype(dtype)
@@ -436,12 +436,5 @@ def _check_options(learning_rate: float, **options: Any) -> None:
         value = options.get(name)
         if value is not None and not (isinstance(value, (int, float, np.number)) and 0 <= value < np.inf):
             raise ValueError(f"{name} is {value!r}: expected a finite number, 0 or more")
-    if not isinstance(options.get("train_biases", True), (bool, np.bool_)):
-        raise ValueError(f"train_biases is {options['train_biases']!r}: expected True or False")
+    checking.yes_or_no("train_biases", options.get("train_biases", True))
     checked_device(options.get("device", "cpu"))
-
-
-def _check_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        raise ValueError(f"{name} is {value!r}: expected {'' if whole else 'a whole number, '}1 or more")
