@@ -13,22 +13,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from handnet.activations import ACTIVATIONS, FloatArray
+from handnet.costs import COSTS, REDUCTIONS
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def weights(values: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
-    """Return W^(1) .. W^(L) as arrays that fit together."""
+def weights(values: Sequence[ArrayLike], biases: bool = True) -> tuple[FloatArray, ...]:
+    """Return W^(1) .. W^(L) as arrays that fit together, with a last row of biases or without."""
     _sequence("weights", values, "one array per layer")
     if len(values) == 0:
         raise ValueError("weights is empty: expected at least one layer")
     arrays: list[FloatArray] = []
     for i, value in enumerate(values):
         w = finite(f"weights[{i}]", floating(f"weights[{i}]", value))
-        if w.ndim < 2 or w.shape[-2] < 2 or w.size == 0:
-            raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., inputs + 1, outputs)")
+        if w.ndim < 2 or w.shape[-2] < 1 + biases or w.size == 0:
+            rows = "inputs + 1" if biases else "inputs"
+            raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., {rows}, outputs)")
         if arrays:
-            _fit(i, w, arrays[-1])
+            _fit(i, w, arrays[-1], biases)
         arrays.append(w)
     return tuple(arrays)
 
@@ -38,9 +40,9 @@ def _sequence(name: str, values: Any, expected: str) -> None:
         raise TypeError(f"{name} is {values!r}: expected {expected}")
 
 
-def _fit(i: int, w: FloatArray, below: FloatArray) -> None:
+def _fit(i: int, w: FloatArray, below: FloatArray, biases: bool) -> None:
     outputs = below.shape[-1]
-    expected = (*below.shape[:-2], outputs + 1, w.shape[-1])
+    expected = (*below.shape[:-2], outputs + biases, w.shape[-1])
     if w.shape != expected:
         raise ValueError(
             f"weights[{i}] has shape {w.shape}, but the layer below has {outputs} outputs: expected {expected}"
@@ -58,7 +60,34 @@ def activation(names: str | Sequence[str], layers: int) -> tuple[str, ...]:
     for name in names:
         if name not in ACTIVATIONS:
             raise ValueError(f"activation {name!r} is unknown: expected one of {', '.join(ACTIVATIONS)}")
+    if "softmax" in names[:-1]:
+        raise ValueError(
+            f"activation of layer {names.index('softmax') + 1} is softmax: expected it for the output only"
+        )
     return names
+
+
+def cost(name: str, output: str) -> None:
+    """Raise unless it is the name of a cost that fits the activation of the output."""
+    if name not in COSTS:
+        raise ValueError(f"cost {name!r} is unknown: expected one of {', '.join(COSTS)}")
+    needed = COSTS[name].output
+    if needed and output != needed:
+        raise ValueError(f"cost {name!r} with an output activation {output!r}: expected {needed!r}")
+
+
+def reduction(name: str) -> str:
+    """Return how the cost goes over the samples."""
+    if name not in REDUCTIONS:
+        raise ValueError(f"reduction is {name!r}: expected {' or '.join(map(repr, REDUCTIONS))}")
+    return name
+
+
+def penalty(l2: float) -> float:
+    """Return lambda of the penalty on the weights."""
+    if isinstance(l2, bool) or not isinstance(l2, (int, float, np.number)) or not 0 <= l2 < np.inf:
+        raise ValueError(f"l2 is {l2!r}: expected a finite number, 0 or more")
+    return float(l2)
 
 
 def samples(name: str, values: ArrayLike, width: int, like: FloatArray) -> FloatArray:
@@ -85,12 +114,22 @@ def _broadcast(name: str, leading: tuple[int, ...], stack: tuple[int, ...]) -> N
         raise ValueError(f"{name} has leading axes {leading}, which do not broadcast with the stack {stack}") from None
 
 
-def targets(values: ArrayLike, width: int, like: FloatArray, inputs: FloatArray) -> FloatArray:
-    """Return the targets as `samples` does, if there is one for each of the inputs."""
-    array = samples("targets", values, width, like)
+def targets(values: ArrayLike, width: int, like: FloatArray, inputs: FloatArray, classes: bool = False) -> FloatArray:
+    """Return the targets as `samples` does, if there is one for each of the inputs; perhaps from numbers of classes."""
+    array = samples("targets", _probabilities(values, width, like) if classes else values, width, like)
     if array.shape[-2] != inputs.shape[-2]:
         raise ValueError(f"targets has {array.shape[-2]} samples, but inputs has {inputs.shape[-2]}")
     return array
+
+
+def _probabilities(values: ArrayLike, width: int, like: FloatArray) -> ArrayLike:
+    """The targets as probabilities, 1 for the class of each sample, where whole numbers (..., N) were given."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        return values
+    if array.ndim == 0 or array.min(initial=0) < 0 or array.max(initial=0) >= width:
+        raise ValueError(f"targets are whole numbers: expected classes from 0 to {width - 1}, one for each sample")
+    return np.eye(width, dtype=like.dtype)[array]
 
 
 def gradients(values: Sequence[FloatArray], weights: Sequence[FloatArray]) -> None:
