@@ -83,6 +83,10 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         terms = mirror.sum_of_magnitudes
         return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor))
 
+    def given(self, tensor: Tensor, error: Tensor) -> None:
+        """Say how far a tensor that came from outside may lie from the exact one."""
+        self._record(tensor, Errors(error, error.square()))
+
     def _record(self, tensor: Tensor, errors: Errors) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata

@@ -24,6 +24,8 @@ from handnet.activations import FloatArray
 
 # The bounds are themselves computed in float64; this covers what their own evaluation may lose.
 SLACK = 1 + 2.0**-20
+# The activations that there is a bound for.
+ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "identity"})
 
 
 @dataclass(frozen=True)

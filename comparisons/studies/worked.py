@@ -155,16 +155,16 @@ class _Views:
     @cached_property
     def everything(self) -> dict[Key, Pair]:
         """Value and tolerance by quantity and layer."""
-        run, bounds, slopes = self.truth.run, self.truth.bounds, self.truth.twin.slopes(self.truth.run.preactivations)
+        run, bounds = self.truth.run, self.truth.bounds
         more = {
-            "preactivation": (run.preactivations, bounds.preactivations),
-            "slope": (slopes, bounds.slopes),
-            "activation_gradient": (run.activation_gradients, bounds.activation_gradients),
+            "preactivation": zip(run.preactivations, bounds.preactivations, strict=True),
+            "slope": self.truth.slopes(),
+            "activation_gradient": zip(run.activation_gradients, bounds.activation_gradients, strict=True),
         }
         return self.truth.pairs | {
             (name, l): (value, 2 * bound)
-            for name, (values, errors) in more.items()
-            for l, (value, bound) in enumerate(zip(values, errors, strict=True), start=1)
+            for name, pairs in more.items()
+            for l, (value, bound) in enumerate(pairs, start=1)
         }
 
 
