@@ -119,9 +119,9 @@ def rate(learning_rate: float) -> float:
 
 def sizes(values: Sequence[int]) -> None:
     """Raise unless these are m_0 .. m_L."""
-    _sequence("sizes", values, "at least two whole numbers, each 1 or more")
+    _sequence("sizes", values, "at least two sizes, whole numbers of 1 or more")
     if len(values) < 2 or not all(isinstance(size, (int, np.integer)) and size >= 1 for size in values):
-        raise ValueError(f"sizes is {list(values)}: expected at least two whole numbers, each 1 or more")
+        raise ValueError(f"sizes is {list(values)}: expected at least two sizes, whole numbers of 1 or more")
 
 
 def generator(rng: np.random.Generator | None) -> None:

@@ -248,9 +248,11 @@ def test_a_bad_option_of_a_step_is_one_line(net, samples):
 def test_a_random_network_needs_a_generator_and_whole_sizes(rng):
     with pytest.raises(TypeError, match=r"rng is None: expected a generator, as numpy.random.default_rng\(0\)"):
         Network.random(SIZES, rng=None)
-    with pytest.raises(ValueError, match=r"sizes is \['3', 2\]: expected at least two whole numbers, each 1 or more"):
+    with pytest.raises(
+        ValueError, match=r"sizes is \['3', 2\]: expected at least two sizes, whole numbers of 1 or more"
+    ):
         Network.random(["3", 2], rng=rng)
-    with pytest.raises(TypeError, match="sizes is None: expected at least two whole numbers"):
+    with pytest.raises(TypeError, match="sizes is None: expected at least two sizes"):
         Network.random(None, rng=rng)
 
 
