@@ -275,14 +275,14 @@ def test_the_grid_is_shared_evenly_and_written(tmp_path, capsys):
 
 
 def command(directory, *more):
-    how = ["--sizes", "2,2,2", "--networks", "1_000_000", "--jobs", "1", "--scale", "1", "--dtype", "float64"]
-    return [sys.executable, "-m", "comparisons", "sweep", *how, "--out", str(directory), *more]
+    how = ["--sizes", "2,2,2", "--networks", "300_000", "--jobs", "1", "--scale", "1", "--dtype", "float64"]
+    return ["sweep", *how, "--chunk", "600_000", "--out", str(directory), *more]
 
 
-def test_a_killed_sweep_goes_on_and_comes_to_the_same_figures(tmp_path):
+def test_a_killed_sweep_goes_on_and_comes_to_the_same_figures(tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     journal = cut / "sweep.unfinished.jsonl"
-    with subprocess.Popen(command(cut)) as process:
+    with subprocess.Popen([sys.executable, "-m", "comparisons", *command(cut)]) as process:
         deadline = time.monotonic() + 60
         while (not journal.exists() or journal.read_text().count("\n") < 4) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -292,16 +292,13 @@ def test_a_killed_sweep_goes_on_and_comes_to_the_same_figures(tmp_path):
     assert not (cut / "sweep.csv").exists()
     with journal.open("a") as file:
         file.write('{"part": 31, "resu')  # the last line may be cut off
-    refused = subprocess.run(command(cut), capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "finished parts: go on with --resume, or delete it" in refused.stderr
-    other = subprocess.run(command(cut, "--resume", "--seed", "1"), capture_output=True, text=True)
-    assert other.returncode == 2
-    assert "is of another run: settings is" in other.stderr
-    resumed = subprocess.run(command(cut, "--resume"), capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
+    assert main(command(cut)) == 2
+    assert "finished parts: go on with --resume, or delete it" in capsys.readouterr().err
+    assert main(command(cut, "--resume", "--seed", "1")) == 2
+    assert "is of another run: settings is" in capsys.readouterr().err
+    assert main(command(cut, "--resume")) == 0
     assert not journal.exists()
-    assert subprocess.run(command(whole)).returncode == 0
+    assert main(command(whole)) == 0
     assert timeless_csv(cut) == timeless_csv(whole)
 
 
@@ -376,7 +373,7 @@ def worker(address, directory):
 
 
 def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(tmp_path, scheduler, monkeypatch):
-    expected = timeless(sweep(SETTINGS, 200 * BLOCK))
+    expected = timeless(sweep(SETTINGS, 80 * BLOCK))
     from distributed import Client
 
     workers = [worker(scheduler, tmp_path) for _ in range(2)]
@@ -393,7 +390,7 @@ def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(
                 killed.append(workers[0].wait())
 
         monkeypatch.setattr(module.Journal, "add", adding)
-        made = sweep(SETTINGS, 200 * BLOCK, cluster=scheduler, chunk=1, journal=tmp_path / "journal.jsonl")
+        made = sweep(SETTINGS, 80 * BLOCK, cluster=scheduler, chunk=1, journal=tmp_path / "journal.jsonl")
     finally:
         for process in workers:
             process.kill()

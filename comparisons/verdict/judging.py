@@ -117,16 +117,18 @@ def _judge(
     hand = hand.astype(np.float64)
     torch, tolerance = whole
     passes = _passes(hand, torch, tolerance)
+    verdicts = np.full(hand.shape, OK, np.int8)
     local_torch = local_tolerance = None
     if local is None:
-        failing = np.where(passes, OK, WRONG)
+        verdicts[~passes] = WRONG
     else:
         local_torch, local_tolerance = local
-        failing = np.where(_passes(hand, local_torch, local_tolerance), np.where(passes, OK, INHERITED), WRONG)
+        verdicts[~passes] = INHERITED
+        verdicts[~_passes(hand, local_torch, local_tolerance)] = WRONG
     # Without any tolerance nothing passes but the exact number: that is decided, be it zero.
     sharpest = sharper(tolerance, local_tolerance)
     decided = (sharpest < scale_of(key, torch)) | (sharpest == 0)
-    verdicts = np.where((failing == OK) & ~decided, UNDECIDED, failing).astype(np.int8)
+    verdicts[(verdicts == OK) & ~decided] = UNDECIDED
     batch = problem.inputs.shape[-2]
     return Measured(
         case, step, key, problem.sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts
