@@ -27,7 +27,14 @@ SURVIVORS = ROOT / "mutation" / "survivors.toml"
 # Of what is not equivalent.
 SHARE = 0.95
 # Tests that are too slow to be run once for each mutant; the others are run in the order of what they take.
-SLOW = ("evidence_option", "tolerance_is_tight", "told_from_zero", "nothing_can_be_told", "without_docstrings")
+SLOW = (
+    "evidence_option",
+    "tolerance_is_tight",
+    "told_from_zero",
+    "nothing_can_be_told",
+    "without_docstrings",
+    "apply_as_did",
+)
 # The tests that should notice a change to a module.
 GUARDS, MEASURE, ROUNDING = "tests/test_guards.py", "tests/test_measure.py", "tests/test_rounding.py"
 JUDGING = ("tests/test_verdict.py", MEASURE, GUARDS)
@@ -39,7 +46,7 @@ TESTS = {
     "comparisons/verdict/comparison.py": JUDGING,
     "comparisons/verdict/judging.py": JUDGING,
     "comparisons/verdict/trial.py": (*JUDGING, "tests/test_diagnosis.py"),
-    "comparisons/diagnosis/matching.py": (GUARDS, "tests/test_diagnosis.py"),
+    "comparisons/diagnosis/matching.py": ("tests/test_matching.py", GUARDS),
 }
 # Of cosmic-ray's 213 operators those whose mutants are hard to notice: + to -, < to <=, 9 to 10; and not + to <<.
 OPERATORS = (
