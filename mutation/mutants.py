@@ -39,7 +39,7 @@ SLOW = (
 GUARDS, MEASURE, ROUNDING = "tests/test_guards.py", "tests/test_measure.py", "tests/test_rounding.py"
 JUDGING = ("tests/test_verdict.py", MEASURE, GUARDS)
 TESTS = {
-    "handnet/network.py": ("tests/test_network.py", MEASURE),
+    "handnet/network.py": ("tests/test_network.py", "tests/test_network_input.py", MEASURE),
     "comparisons/reference/rounding.py": (ROUNDING, GUARDS),
     "comparisons/verdict/distance.py": JUDGING,
     "comparisons/verdict/measured.py": JUDGING,
@@ -187,6 +187,8 @@ def try_module(path: str, tally: Tally, jobs: int, sample: int | None) -> None:
     for i, outcome in outcomes([Change(path, mutant.text, tests) for mutant in tried], jobs):
         by[(outcome.killed_by or "nothing").partition("::")[0]] += 1
         tally.add(tried[i], outcome.killed_by is not None)
+    for _, was, becomes in {name for name in tally.listed if name[0] == path} - {mutant.name for mutant in made}:
+        print(f"  no longer made, take it off the list:\n  - {was}\n  + {becomes}")
     print(f"{path}: {len(tried)} of {len(made)} mutants, {len(tests)} tests; noticed by {dict(by)}", flush=True)
 
 

@@ -120,8 +120,8 @@ def test_what_underflows_may_add_a_few_of_the_smallest_normal_number_and_no_more
 
         return change
 
-    assert verdict(problem, key, plus(0.8 * units)) != "wrong"
-    assert verdict(problem, key, plus(1.6 * units)) == "wrong"
+    assert verdict(problem, key, plus(0.9 * units)) != "wrong"
+    assert verdict(problem, key, plus(1.2 * units)) == "wrong"
 
 
 def greatest_ratio(activation, quantity):

@@ -26,8 +26,8 @@ def right(problem):
     return {key: pair[0] for key, pair in Truth(problem).pairs.items()}
 
 
-def mistaken(problem, *mistakes):
-    (step,) = mistaken_steps(Variant(mistakes), [problem])
+def mistaken(problem, *mistakes, placement="everywhere"):
+    (step,) = mistaken_steps(Variant(mistakes, placement), [problem])
     return {key: step[key] for key in right(problem)}
 
 
@@ -57,6 +57,12 @@ def test_of_weights_alone_a_mistake_in_the_step_comes_first():
     problem = network_problem()
     named = explained((problem, only(mistaken(problem, "bias_not_updated"), "weight")))
     assert named[:2] == ["bias_not_updated", "bias_not_trained"]
+
+
+def test_a_mistake_in_one_layer_is_named_so_and_not_where_it_is_the_same_everywhere():
+    problem = network_problem()
+    assert explained((problem, mistaken(problem, "no_bias", placement="layer 2"))) == ["no_bias (layer 2)"]
+    assert explained((problem, mistaken(problem, "no_hidden_slope", placement="layer 1"))) == ["no_hidden_slope"]
 
 
 def test_two_mistakes_are_looked_for_where_none_alone_explains_the_numbers():
