@@ -8,18 +8,53 @@
 True
 """
 
-from comparisons.checks import assert_matches_autograd, check, compare
-from comparisons.output.page import to_html
-from comparisons.reference.twin import from_torch, to_torch
-from comparisons.verdict.comparison import Comparison, MismatchError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from comparisons.checks import assert_matches_autograd, check, compare
+    from comparisons.functions import assert_matches, backward_of, bounds, check_function
+    from comparisons.output.page import to_html
+    from comparisons.reference.operations import rule
+    from comparisons.reference.twin import from_torch, to_torch
+    from comparisons.studies.audit import audit
+    from comparisons.verdict.comparison import Comparison, MismatchError
 
 __all__ = [
     "Comparison",
     "MismatchError",
+    "assert_matches",
     "assert_matches_autograd",
+    "audit",
+    "backward_of",
+    "bounds",
     "check",
+    "check_function",
     "compare",
     "from_torch",
+    "rule",
     "to_html",
     "to_torch",
 ]
+
+# Where each name is at home. It is imported when it is first asked for: a type of the ground floor needs no torch.
+HOMES = {
+    "comparisons.checks": ("assert_matches_autograd", "check", "compare"),
+    "comparisons.functions": ("assert_matches", "backward_of", "bounds", "check_function"),
+    "comparisons.output.page": ("to_html",),
+    "comparisons.reference.operations": ("rule",),
+    "comparisons.reference.twin": ("from_torch", "to_torch"),
+    "comparisons.studies.audit": ("audit",),
+    "comparisons.verdict.comparison": ("Comparison", "MismatchError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

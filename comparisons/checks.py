@@ -5,27 +5,30 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import repeat
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.mistakes.effects import blind
-from comparisons.reference.quantities import Problem, Quantities, in_order
+from comparisons.reference.quantities import Key, Problem, Quantities, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
-from comparisons.subject.probes import Probe, architectures, probe, square
-from comparisons.subject.session import WITHOUT, Session, hints
+from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
+from comparisons.subject.reading import plain
+from comparisons.subject.session import WITHOUT, Session, findings_of, hints
+from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
-from comparisons.verdict.judging import measure, shaped
+from comparisons.verdict.judging import measure, one_line_each, shaped
 from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
-from handnet import Network, Pass
+from handnet import Network, Pass, checking
 
 
 def compare(
@@ -36,7 +39,7 @@ def compare(
     learning_rate: float = 0.5,
     steps: int = 1,
     train_biases: bool = True,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     rtol: float | None = None,
     atol: float | None = None,
 ) -> Comparison:
@@ -45,7 +48,7 @@ def compare(
     Parameters
     ----------
     network : a Network, or a subclass that computes some equation its own way; it may be a stack
-    inputs, targets : arrays (..., N, m_0) and (..., N, m_L), or one sample each as a vector
+    inputs, targets : arrays or tensors (..., N, m_0) and (..., N, m_L), or one sample each as a vector
     learning_rate : gamma
     steps : how many; each starts both sides from the hand-written network's weights
     train_biases : False leaves the biases as they are
@@ -55,7 +58,7 @@ def compare(
     Raises
     ------
     ValueError, TypeError
-        As `Network.backprop`; also if steps is less than 1 or a number is not finite.
+        As `Network.backprop`; also if steps is less than 1, a number is not finite, or an option is unknown.
 
     Examples
     --------
@@ -66,8 +69,8 @@ def compare(
     >>> "batch_sum" in comparison.blind  # one sample cannot show what goes wrong with several
     True
     """
-    if steps < 1:
-        raise ValueError(f"steps is {steps}: expected 1 or more")
+    checking.count("steps", steps)
+    device = str(checked_device(device))
     options: dict[str, Any] = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
     told = _told(options, compare)
     return compare_batches(
@@ -110,7 +113,7 @@ def _compared(
     _check_options(learning_rate, **options)
     measured: list[Measured] = []
     training: list[tuple[Any, ...]] = []
-    findings: list[str] = []
+    misshapen: list[tuple[Key, str]] = []
     diagnosis: Diagnosis | None = None
     first: Trial | None = None  # the first two steps, which show what the data can
     last: Trial | None = None  # this step, and the one before
@@ -119,7 +122,7 @@ def _compared(
         problem = _problem(network, inputs, targets, learning_rate, options)
         raw, updated = hand_quantities(network, problem)
         given, misfits = shaped(problem, raw)
-        findings += misfits.values()
+        misshapen += misfits.items()
         truth = Truth(problem)
         rows = measure(truth, given, case=case, step=step)
         measured += rows
@@ -143,7 +146,8 @@ def _compared(
         training_rows=tuple(training),
         replay=replay,
         diagnosis=diagnosis,
-        findings=tuple(findings),
+        findings=tuple(one_line_each((key[0], "", key[1], text) for key, text in misshapen)),
+        misshapen=frozenset(key for key, _ in misshapen),
         problems={(case, 1): first.truths[0].problem} if first else {},
         find_blind=partial(blind, [first]) if first else tuple,
     )
@@ -170,7 +174,8 @@ def check(
         gradients, updated. An object with such a method will do.
     layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as
         torch.nn.Linear; "columns": pairs (W (n, m), b (n, 1)), samples in columns, as most textbooks
-    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, and a square one
+    sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, a square one, and, where
+        these are right, a deeper and wider one with one output, many samples, saturation and targets far off
     activation : one name, or one per layer
     batch : samples of a probe; by default a number that equals no width
     dtype : of the weights and samples it is given
@@ -196,6 +201,8 @@ def check(
     """
     implementation = Implementation(backprop, layout, reduction)
     _check_options(learning_rate)
+    if batch is not None:
+        checking.count("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
     asked = architectures(names) if sizes is None else [_whole(sizes)]
     dtype = np.dtype(dtype)
@@ -224,6 +231,9 @@ def check(
                 both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
+        if put.is_right and sizes is None and batch is None:
+            far = far_probe(names, dtype, float(learning_rate), seed, reduction)
+            put = put.then(Session(implementation, far))
     remarks = put.remarks
     if not put.trials:
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
@@ -246,7 +256,7 @@ def check(
         dtype=str(dtype),
         replay=f"check({implementation.name}{_told(options, check)})",
         diagnosis=put.diagnosis,
-        findings=tuple(dict.fromkeys(finding for session in put.sessions for finding in session.findings)),
+        findings=findings_of(put.sessions),
         remarks=tuple(dict.fromkeys(remarks)),
         problems={
             (session.probe.name, step): truth.problem
@@ -254,6 +264,8 @@ def check(
             for step, truth in enumerate(session.probe.truths, start=1)
         },
         find_blind=partial(blind, put.trials),
+        misshapen=frozenset(key for trial in put.trials for key in trial.misshapen),
+        never_asked=never_asked(put.asked) if put.is_right else "",
     )
 
 
@@ -263,6 +275,24 @@ class _Put:
 
     sessions: list[Session]
     diagnosis: Diagnosis | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it answered all that it was asked, and nothing was wrong."""
+        return not self.diagnosis and all(session.trial for session in self.sessions) and not findings_of(self.sessions)
+
+    @property
+    def asked(self) -> list[Truth]:
+        """What autograd says of each question that it answered."""
+        trials = (trial for session in self.sessions for trial in (session.trial, session.single) if trial)
+        return [truth for trial in trials for truth in trial.truths]
+
+    def then(self, further: Session) -> _Put:
+        """Return the same with a further probe, of another depth, whose diagnosis is its own."""
+        trials = [further.trial] if further.trial else []
+        if not trials:
+            further.remarks.append(f"it runs with sizes={self.sessions[0].probe.single.problem.sizes}")
+        return _Put([*self.sessions, further], diagnose(trials, further.measured, further.single) if trials else None)
 
     @property
     def trials(self) -> list[Trial]:
@@ -276,7 +306,11 @@ class _Put:
 def _put(
     implementation: Implementation, asked: Sequence[Probe], made: Callable[..., Probe], trusting: bool = True
 ) -> _Put:
-    sessions = [Session(implementation, one, trusting) for one in asked]
+    sessions: list[Session] = []
+    for one in asked:
+        sessions.append(Session(implementation, one, trusting))
+        # Where all widths are equal, the shapes do not tell.
+        implementation = implementation.read_backwards({*implementation.deepest_first, *sessions[-1].backwards})
     sizes = [one.single.problem.sizes for one in asked]
     equal = square(len(sizes[0]) - 1)
     if equal not in sizes and any(session.misfit for session in sessions):
@@ -333,9 +367,14 @@ def assert_matches_autograd(
 
 def _told(options: Mapping[str, Any], function: Callable[..., Any]) -> str:
     """The options that are not the function's default, as they are written in a call."""
-    defaults = inspect.signature(function).parameters
+    defaults = _parameters(function)
     others = {name: value for name, value in options.items() if value != defaults[name].default}
     return "".join(f", {name}={value!r}" for name, value in others.items())
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 def _whole(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -377,10 +416,8 @@ def _problem(
 ) -> Problem:
     if not isinstance(network, Network):
         raise TypeError(f"network is a {type(network).__name__}: expected a handnet.Network; from_torch makes one")
-    x = network.checked("inputs", inputs, network.sizes[0])
-    t = network.checked("targets", targets, network.sizes[-1])
-    if t.shape[-2] != x.shape[-2]:
-        raise ValueError(f"targets has {t.shape[-2]} samples, but inputs has {x.shape[-2]}")
+    x = checking.samples("inputs", plain(inputs), network.sizes[0], network.weights[0])
+    t = checking.targets(plain(targets), network.sizes[-1], network.weights[0], x)
     try:
         stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
     except ValueError:
@@ -394,14 +431,10 @@ def _problem(
 
 
 def _check_options(learning_rate: float, **options: Any) -> None:
-    try:
-        finite = isinstance(learning_rate, (int, float, np.number)) and np.isfinite(float(learning_rate))
-    except OverflowError:
-        finite = False
-    if not finite:
-        raise ValueError(f"learning_rate is {learning_rate}: expected a finite number")
+    checking.rate(learning_rate)
     for name in ("rtol", "atol"):
         value = options.get(name)
-        if value is not None and not 0 <= value < np.inf:
-            raise ValueError(f"{name} is {value}: expected a finite number, 0 or more")
+        if value is not None and not (isinstance(value, (int, float, np.number)) and 0 <= value < np.inf):
+            raise ValueError(f"{name} is {value!r}: expected a finite number, 0 or more")
+    checking.yes_or_no("train_biases", options.get("train_biases", True))
     checked_device(options.get("device", "cpu"))

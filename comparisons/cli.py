@@ -8,30 +8,23 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pandas as pd
-
-from comparisons.checks import check, compare_batches
-from comparisons.mistakes.known import MISTAKES
+from comparisons.checks import check
 from comparisons.output import page, report
+from comparisons.output.outcome import Outcome
 from comparisons.reference.twin import checked_device
-from comparisons.studies.cases import CASES, case
-from comparisons.studies.equations import POINTS, equation_values, evaluate_equations, sound
+from comparisons.studies import audit, compare, equations, planted, proof, speed, sweep, worked
+from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
-from comparisons.studies.planted import all_caught, planted_grid, sweep_planted
-from comparisons.studies.proof import cells, prove, proven
-from comparisons.studies.speed import measure_scaling, measure_speed
-from comparisons.studies.sweep import Setting, Subject, grid, replayed, sweep
+from comparisons.studies.sweep import Setting, Subject, replayed
 from comparisons.studies.work import default_jobs
-from comparisons.studies.worked import check_example
 from comparisons.subject.implementation import REDUCTIONS, load
 from comparisons.subject.reading import LAYOUTS, ImplementationError
-from comparisons.verdict.comparison import Comparison
 
 DTYPES = ("float64", "float32")
 MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
@@ -48,12 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     # Somebody's file may change the folder that it runs in, and the reports stay where they were asked for.
-    options.shown_out, options.out = options.out, os.path.abspath(options.out)
+    folder, started, html = os.path.abspath(options.out), time.time(), getattr(options, "html", False)
+    options.shown_out, options.out = options.out, folder
     try:
-        if getattr(options, "html", False):
+        if html:
             page.check_installed()
+        outcome = options.run(options)
         # What is to be written is written before anything is shown, whatever becomes of the reader.
-        status, text = options.run(options)
+        if outcome.tables:
+            report.write_reports(outcome.tables, folder, started, partial(_page, outcome) if html else None)
+        outcome.written()
     except OSError as problem:
         where = f" {problem.filename}" if problem.filename else ""
         return _bad_input(options, f"cannot write or read{where}: {problem.strerror or problem}")
@@ -66,15 +63,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _bad_input(options, " ".join(str(problem).split()) or type(problem).__name__)
     except KeyboardInterrupt:
         return _bad_input(options, "interrupted")
+    _show(outcome, options.shown_out)
+    return BAD_INPUT if not outcome.judged else MATCH if outcome.passed else MISMATCH
+
+
+def _page(outcome: Outcome, footer: str) -> str:
+    answer = outcome.answer or outcome.line
+    return page.render(outcome.title, answer, outcome.passed, outcome.sections(), outcome.messages, footer)
+
+
+def _show(outcome: Outcome, out: str) -> None:
+    """Print what the outcome says, the line last, and where the reports went."""
+    ending = f"{outcome.line} -> {out}" if outcome.tables else outcome.line
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # The terminal may lack a letter of somebody's message.
             sys.stdout.reconfigure(errors="backslashreplace")
-        print(text, flush=True)
+        print("\n\n".join([*filter(None, outcome.text), ending]), flush=True)
     except OSError:
         # The reader has gone, as `| head` does, or there is no room for the text.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(status)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,90 +99,110 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="handnet", description="Validate hand-written backpropagation against PyTorch's autograd.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    compare = commands.add_parser(
+    command = commands.add_parser(
         "compare",
         help="the hand-written network beside autograd",
         description="Compare the hand-written network with autograd. Without a CASE: all, and the note's equations.",
     )
-    compare.add_argument("cases", nargs="*", default=[], metavar="CASE", help=f"one of {', '.join(CASES)}")
-    compare.add_argument("--dtype", choices=DTYPES, default="float64")
-    compare.add_argument("--steps", type=_natural, help="training steps, instead of each case's own")
-    compare.add_argument("--learning-rate", type=float, help="instead of each case's own")
-    compare.add_argument("--device", default="cpu", help="where torch computes: cpu or cuda")
-    compare.add_argument("--elements", choices=("worst", "all"), default="worst", help="what elements.csv lists")
-    compare.add_argument("--replay", type=_replay, metavar="SEED:INDEX", help="one network of a sweep, alone")
-    compare.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of the replayed network: 3,5,2")
-    compare.add_argument("--activation", type=_names, default="sigmoid", help="of the replayed network")
-    compare.add_argument("--scale", type=float, default=1.0, help="of the replayed network's weights")
-    compare.add_argument("--batch", type=_size, default=1, help="samples of the replayed network")
-    _add_implementation(compare)
-    compare.set_defaults(run=_compare)
+    command.add_argument("cases", nargs="*", default=[], metavar="CASE", help=f"one of {', '.join(CASES)}")
+    command.add_argument("--dtype", choices=DTYPES, default="float64")
+    command.add_argument("--steps", type=_natural, help="training steps, instead of each case's own")
+    command.add_argument("--learning-rate", type=float, help="instead of each case's own")
+    command.add_argument("--device", default="cpu", help="where torch computes: cpu or cuda")
+    command.add_argument("--elements", choices=("worst", "all"), default="worst", help="what elements.csv lists")
+    command.add_argument("--replay", type=_replay, metavar="SEED:INDEX", help="one network of a sweep, alone")
+    command.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of the replayed network: 3,5,2")
+    command.add_argument("--activation", type=_names, default="sigmoid", help="of the replayed network")
+    command.add_argument("--scale", type=float, default=1.0, help="of the replayed network's weights")
+    command.add_argument("--batch", type=_size, default=1, help="samples of the replayed network")
+    _add_implementation(command)
+    command.set_defaults(run=_compare)
 
-    equations = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
-    equations.add_argument("--points", type=_size, default=POINTS, help="random networks to evaluate them at")
-    equations.add_argument("--seed", type=_natural, default=0)
-    equations.set_defaults(run=_equations)
+    command = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
+    command.add_argument("--points", type=_size, default=equations.POINTS, help="random networks to evaluate them at")
+    command.add_argument("--seed", type=_natural, default=0)
+    command.set_defaults(run=_equations)
 
-    check = commands.add_parser(
+    command = commands.add_parser(
         "check",
         help="your own backpropagation, or a worked example, beside autograd",
         description="Check a function backprop(weights, inputs, targets), or the printed numbers of a worked example.",
     )
-    check.add_argument("target", metavar="TARGET", help="file.py:function, or a worked example .toml")
-    check.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
-    check.add_argument("--sizes", type=_sizes, help="3,5,4,3 if it works for these alone")
-    check.add_argument("--activation", type=_names, default="sigmoid", help="one name, or one per layer: tanh,sigmoid")
-    check.add_argument("--batch", type=_size, help="samples of a probe")
-    check.add_argument("--dtype", choices=DTYPES, default="float64")
-    check.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
-    check.add_argument("--learning-rate", type=float, default=0.5)
-    check.add_argument("--seed", type=_natural, default=0)
-    check.set_defaults(run=_check)
+    command.add_argument("target", metavar="TARGET", help="file.py:function, or a worked example .toml")
+    command.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
+    command.add_argument("--sizes", type=_sizes, help="3,5,4,3 if it works for these alone")
+    command.add_argument(
+        "--activation", type=_names, default="sigmoid", help="one name, or one per layer: tanh,sigmoid"
+    )
+    command.add_argument("--batch", type=_size, help="samples of a probe")
+    command.add_argument("--dtype", choices=DTYPES, default="float64")
+    command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
+    command.add_argument("--learning-rate", type=float, default=0.5)
+    command.add_argument("--seed", type=_natural, default=0)
+    command.set_defaults(run=_check)
 
-    mistakes = commands.add_parser(
+    command = commands.add_parser(
         "mistakes", help="the proof that the checker can fail: every known mistake, caught, located, named"
     )
-    mistakes.add_argument("--list", action="store_true", help="list them, and make none")
-    mistakes.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
-    mistakes.set_defaults(run=_mistakes)
+    command.add_argument("--list", action="store_true", help="list them, and make none")
+    command.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
+    command.set_defaults(run=_mistakes)
 
-    sweep = commands.add_parser(
+    command = commands.add_parser(
+        "audit",
+        help="what your own gradient test lets pass: known mistakes, compared with its tolerance",
+        description="Make each known mistake on a test's data, and compare it as the test would. Without --sizes and"
+        " the like, the data are the note's 2-2-2 network with its one sample.",
+    )
+    command.add_argument("--rtol", type=float, default=audit.RTOL, help="relative tolerance of the test (1e-5)")
+    command.add_argument("--atol", type=float, default=audit.ATOL, help="absolute tolerance of the test (1e-8)")
+    command.add_argument("--like", metavar="NAME", help=f"instead, that of {', '.join(audit.LIKE)} or decimal=5")
+    command.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of a random network: 3,5,2")
+    command.add_argument("--activation", type=_names, default="sigmoid", help="of the random network")
+    command.add_argument("--batch", type=_size, default=1, help="samples of the random network (1)")
+    command.add_argument("--dtype", choices=DTYPES, default="float64")
+    command.add_argument("--seed", type=_natural, default=0)
+    command.set_defaults(run=_audit)
+
+    command = commands.add_parser(
         "sweep",
         help="very many random networks beside autograd",
         description="Compare very many random networks. What may be given several times makes a grid with the others.",
     )
-    sweep.add_argument("--networks", type=_count, default=1_000_000, help="how many in all (1,000,000)")
-    sweep.add_argument("--sizes", type=_sizes, action="append", help="2,2,2; several times for several")
-    sweep.add_argument("--activation", type=_names, action="append", help="one name, or one per layer; several times")
-    sweep.add_argument("--dtype", choices=DTYPES, action="append", help="several times for both")
-    sweep.add_argument("--scale", type=float, action="append", help="standard deviation of the weights; several times")
-    sweep.add_argument("--batch", type=_size, help="samples of each network (1; 3 with --planted)")
-    sweep.add_argument("--seed", type=_natural, default=0)
-    sweep.add_argument("--jobs", type=int, help="processes (as many as there are cores)")
-    sweep.add_argument(
+    command.add_argument("--networks", type=_count, default=1_000_000, help="how many in all (1,000,000)")
+    command.add_argument("--sizes", type=_sizes, action="append", help="2,2,2; several times for several")
+    command.add_argument("--activation", type=_names, action="append", help="one name, or one per layer; several times")
+    command.add_argument("--dtype", choices=DTYPES, action="append", help="several times for both")
+    command.add_argument(
+        "--scale", type=float, action="append", help="standard deviation of the weights; several times"
+    )
+    command.add_argument("--batch", type=_size, help="samples of each network (1; 3 with --planted)")
+    command.add_argument("--seed", type=_natural, default=0)
+    command.add_argument("--jobs", type=int, help="processes (as many as there are cores)")
+    command.add_argument(
         "--cluster", metavar="ADDRESS", help="of a Dask scheduler, tcp://host:port, instead of processes"
     )
-    sweep.add_argument("--chunk", type=_count, help="numbers to compare in one go of a process (2,000,000)")
-    sweep.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
-    sweep.add_argument("--planted", action="store_true", help="sweep each known mistake instead: which are caught")
-    _add_implementation(sweep)
-    sweep.set_defaults(run=_sweep)
+    command.add_argument("--chunk", type=_count, help="numbers to compare in one go of a process (2,000,000)")
+    command.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
+    command.add_argument("--planted", action="store_true", help="sweep each known mistake instead: which are caught")
+    _add_implementation(command)
+    command.set_defaults(run=_sweep)
 
-    speed = commands.add_parser("speed", help="timings side by side")
-    speed.add_argument("--rounds", type=_natural, default=7, help="of which the medians are taken")
-    speed.add_argument("--threads", type=_natural, default=1, help="of BLAS and torch, the same on all sides")
-    speed.add_argument("--networks", type=_count, default=1_000_000, help="of the sweep (1,000,000)")
-    speed.add_argument("--small", action="store_true", help="leave out the large networks")
-    speed.add_argument("--scaling", action="store_true", help="instead, sweeps of 10^4 to 10^7 networks")
-    speed.set_defaults(run=_speed)
+    command = commands.add_parser("speed", help="timings side by side")
+    command.add_argument("--rounds", type=_natural, default=7, help="of which the medians are taken")
+    command.add_argument("--threads", type=_natural, default=1, help="of BLAS and torch, the same on all sides")
+    command.add_argument("--networks", type=_count, default=1_000_000, help="of the sweep (1,000,000)")
+    command.add_argument("--small", action="store_true", help="leave out the large networks")
+    command.add_argument("--scaling", action="store_true", help="instead, sweeps of 10^4 to 10^7 networks")
+    command.set_defaults(run=_speed)
 
-    for command in (compare, equations, check, mistakes, sweep):
-        command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
-    for command in (compare, equations, check, mistakes, sweep, speed):
+    for name, command in commands.choices.items():
         command.set_defaults(command_parser=command)
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
+        if name != "speed":
+            command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
     return parser
 
 
@@ -224,102 +252,32 @@ def _names(text: str) -> str | tuple[str, ...]:
     return names[0] if len(names) == 1 else names
 
 
-def _compare(options: argparse.Namespace) -> tuple[int, str]:
-    started = time.time()
+def _compare(options: argparse.Namespace) -> Outcome:
     checked_device(options.device)
-    of_replay = ("sizes", "activation", "scale", "batch", "implementation", "layout", "reduction")
+    everything = options.elements == "all"
     if options.replay:
         _refuse(options, ("cases", "steps", "learning_rate", "device"), "with --replay")
-        return _compare_replayed(options, started)
+        seed, index = options.replay
+        how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
+        comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
+        return compare.of_one(comparison, f"Network {index} of seed {seed} beside autograd", everything)
+    of_replay = ("sizes", "activation", "scale", "batch", "implementation", "layout", "reduction")
     _refuse(options, of_replay, "without --replay")
-    results = {name: _run_case(name, options) for name in dict.fromkeys(options.cases or CASES)}
-    tables = report.joined_tables(results, options.elements == "all")
-    messages = [f"{name}: {result.message()}" for name, result in results.items() if not result.passed]
-    parts = [report.case_table(results), report.blind_lines(results), *messages]
-    passed, line = all(result.passed for result in results.values()), report.compare_line(results)
-    answer = line + report.sharpness(results)
-    sections = page.comparison_sections(results) if options.html else []
-    if not options.cases:
-        frame = evaluate_equations()
-        tables["equations.csv"] = frame
-        parts.append(report.equation_table(frame))
-        passed, of_note = passed and sound(frame), report.equations_line(frame)
-        line, answer = f"{line}; {of_note}", f"{answer}; {of_note}"
-        sections += _note_section(options, tables)
-    shown = _page(options, "The hand-written network beside autograd", answer, passed, sections, messages)
-    report.write_reports(tables, options.out, started, shown)
-    return MATCH if passed else MISMATCH, _ending(parts, line, options)
+    run = compare.Run(options.dtype, options.steps, options.learning_rate, options.device)
+    outcome = compare.outcome(list(dict.fromkeys(options.cases or CASES)), run, everything)
+    return outcome if options.cases else outcome.and_also(equations.outcome(with_values=options.html))
 
 
-def _compare_replayed(options: argparse.Namespace, started: float) -> tuple[int, str]:
-    seed, index = options.replay
-    how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
-    comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
-    title = f"Network {index} of seed {seed} beside autograd"
-    return _shown(comparison, title, options, started, everything=options.elements == "all")
+def _equations(options: argparse.Namespace) -> Outcome:
+    return equations.outcome(options.points, options.seed, options.html)
 
 
-def _run_case(name: str, options: argparse.Namespace) -> Comparison:
-    made = case(name, dtype=options.dtype, steps=options.steps, learning_rate=options.learning_rate)
-    replay = f"handnet compare {name} --dtype {options.dtype} --steps {made.steps}"
-    if options.learning_rate is not None:
-        replay += f" --learning-rate {options.learning_rate!r}"
-    return compare_batches(
-        made.network,
-        made.training(),
-        learning_rate=made.learning_rate,
-        train_biases=made.train_biases,
-        device=options.device,
-        case=name,
-        replay=replay,
-    )
-
-
-def _equations(options: argparse.Namespace) -> tuple[int, str]:
-    started = time.time()
-    frame = evaluate_equations(options.points, options.seed)
-    tables, line = {"equations.csv": frame}, report.equations_line(frame)
-    shown = _page(options, "The note's equations beside autograd", line, sound(frame), _note_section(options, tables))
-    report.write_reports(tables, options.out, started, shown)
-    return MATCH if sound(frame) else MISMATCH, _ending([report.equation_table(frame)], line, options)
-
-
-def _check(options: argparse.Namespace) -> tuple[int, str]:
-    started = time.time()
+def _check(options: argparse.Namespace) -> Outcome:
     if options.target.endswith(".toml"):
         _refuse(options, OF_FUNCTION, "with a worked example")
-        example = read_example(options.target)
-        frame = check_example(example)
-        right = bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any())
-        line, names = report.worked_line(frame), [number.name for number in example.printed]
-        sections = [page.worked_section(example.title, example.source, frame, names)] if options.html else []
-        shown = _page(options, "Printed numbers beside autograd", line, right, sections)
-        report.write_reports({"worked.csv": frame}, options.out, started, shown)
-        return MATCH if right else MISMATCH, _ending([report.worked_table(example, frame)], line, options)
-    comparison = check(
-        load(options.target),
-        layout=options.layout,
-        sizes=options.sizes,
-        activation=options.activation,
-        batch=options.batch,
-        dtype=options.dtype,
-        reduction=options.reduction,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
-    comparison = replace(comparison, replay=_again(options))
-    status, text = _shown(comparison, f"{options.target} beside autograd", options, started)
-    # What raised on every call gave nothing to judge.
-    return status if comparison.measured else BAD_INPUT, text
-
-
-def _shown(
-    comparison: Comparison, title: str, options: argparse.Namespace, started: float, everything: bool = False
-) -> tuple[int, str]:
-    """Write one comparison, and return the exit status and what to print."""
-    shown = page.comparison_page(comparison, title) if options.html else None
-    report.write_reports(comparison.tables(everything), options.out, started, shown)
-    return MATCH if comparison.passed else MISMATCH, _ending([str(comparison)], report.check_line(comparison), options)
+        return worked.outcome(read_example(options.target))
+    comparison = check(load(options.target), **{name: getattr(options, name) for name in OF_FUNCTION})
+    return compare.of_one(replace(comparison, replay=_again(options)), f"{options.target} beside autograd")
 
 
 def _again(options: argparse.Namespace) -> str:
@@ -330,21 +288,26 @@ def _again(options: argparse.Namespace) -> str:
     return shlex.join(said)
 
 
-def _mistakes(options: argparse.Namespace) -> tuple[int, str]:
-    started = time.time()
+def _mistakes(options: argparse.Namespace) -> Outcome:
     if options.list:
         _refuse(options, ("jobs", "html"), "with --list")
-        return MATCH, f"{report.catalogue_table()}\n\n{len(MISTAKES)} known mistakes"
-    frame = prove(list(cells()), options.jobs)
-    line, sections = report.mistakes_line(frame), [page.mistake_section(frame)] if options.html else []
-    shown = _page(options, "The checker, put to the test", line, proven(frame), sections)
-    report.write_reports({"mistakes.csv": frame}, options.out, started, shown)
-    return MATCH if proven(frame) else MISMATCH, _ending([report.mistake_table(frame)], line, options)
+        return proof.catalogue()
+    return proof.outcome(options.jobs)
 
 
-def _sweep(options: argparse.Namespace) -> tuple[int, str]:
-    started = time.time()
-    chosen = {
+def _audit(options: argparse.Namespace) -> Outcome:
+    if options.like:
+        _refuse(options, ("rtol", "atol"), "with --like")
+        options.rtol, options.atol = audit.tolerance_like(options.like, options.dtype)
+    data = ("sizes", "activation", "batch", "dtype", "seed")
+    if not _changed(options, data):
+        return audit.outcome(options.rtol, options.atol, audit.problem_of(None, None, None))
+    problem = audit.drawn(**{name: getattr(options, name) for name in data})
+    return audit.outcome(options.rtol, options.atol, problem)
+
+
+def _sweep(options: argparse.Namespace) -> Outcome:
+    axes = {
         "sizes": options.sizes,
         "activations": options.activation,
         "dtypes": options.dtype,
@@ -352,18 +315,13 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
         "batch": options.batch,
         "seed": options.seed,
     }
-    chosen = {name: value for name, value in chosen.items() if value is not None}
+    chosen = {name: value for name, value in axes.items() if value is not None}
     jobs = default_jobs() if options.jobs is None else options.jobs
     if options.planted:
         _refuse(options, ("implementation", "layout", "reduction", "chunk", "resume"), "with --planted")
-        frame = sweep_planted(planted_grid(**chosen), options.networks, jobs, options.cluster)
-        line, sections = report.planted_line(frame), [page.planted_section(frame)] if options.html else []
-        shown = _page(options, "Known mistakes, planted in random networks", line, all_caught(frame), sections)
-        report.write_reports({"planted.csv": frame}, options.out, started, shown)
-        text = _ending([report.planted_table(frame)], line, options)
-        return MATCH if all_caught(frame) else MISMATCH, text
-    made = sweep(
-        grid(**chosen),
+        return planted.outcome(planted.planted_grid(**chosen), options.networks, jobs, options.cluster)
+    return sweep.outcome(
+        sweep.grid(**chosen),
         options.networks,
         subject=_subject(options),
         jobs=jobs,
@@ -372,28 +330,12 @@ def _sweep(options: argparse.Namespace) -> tuple[int, str]:
         journal=Path(options.out) / "sweep.unfinished.jsonl",
         resume=options.resume,
     )
-    sections = [page.sweep_section(made)] if options.html else []
-    line = report.sweep_line(made).splitlines()[-1]
-    shown = _page(options, "Random networks beside autograd", line, made.passed, sections)
-    report.write_reports(made.tables(), options.out, started, shown)
-    if made.journal:
-        made.journal.close()
-    return MATCH if made.passed else MISMATCH, _ending([report.sweep_table(made)], report.sweep_line(made), options)
 
 
-def _speed(options: argparse.Namespace) -> tuple[int, str]:
-    started = time.time()
+def _speed(options: argparse.Namespace) -> Outcome:
     if options.scaling:
-        frame, exponent = measure_scaling()
-        report.write_reports({"scaling.csv": frame}, options.out, started)
-        return MATCH, _ending([report.scaling_table(frame)], report.scaling_line(frame, exponent), options)
-    if options.rounds < 1 or options.networks < 1:
-        raise ValueError(f"rounds is {options.rounds}, networks {options.networks}: expected 1 or more")
-    frame = measure_speed(
-        rounds=options.rounds, threads=options.threads, networks=options.networks, small=options.small
-    )
-    report.write_reports({"speed.csv": frame}, options.out, started)
-    return MATCH, _ending([report.speed_table(frame)], report.speed_line(frame), options)
+        return speed.scaling_outcome()
+    return speed.outcome(options.rounds, options.threads, options.networks, options.small)
 
 
 def _refuse(options: argparse.Namespace, names: Sequence[str], where: str) -> None:
@@ -416,31 +358,3 @@ def _subject(options: argparse.Namespace) -> Subject:
     if not options.implementation:
         _refuse(options, ("layout", "reduction"), "without --implementation")
     return Subject(options.implementation, options.layout, options.reduction)
-
-
-def _note_section(options: argparse.Namespace, tables: dict[str, pd.DataFrame]) -> list[page.Section]:
-    """The equations on the page, if one is asked for; their numbers are added to the tables."""
-    if not options.html:
-        return []
-    note = case("note")
-    inputs, targets = next(note.training())
-    tables["equation_values.csv"] = equation_values(note.network.weights, inputs, targets)
-    return [page.equation_section(tables["equations.csv"], tables["equation_values.csv"])]
-
-
-def _page(
-    options: argparse.Namespace,
-    title: str,
-    answer: str,
-    passed: bool,
-    sections: Sequence[page.Section],
-    messages: Sequence[str] = (),
-) -> Callable[[str], str] | None:
-    """What makes the page, if one is asked for."""
-    if not options.html:
-        return None
-    return partial(page.render, title, answer, passed, sections, messages)
-
-
-def _ending(parts: Sequence[str], line: str, options: argparse.Namespace) -> str:
-    return "\n\n".join([*filter(None, parts), f"{line} -> {options.shown_out}"])

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from handnet import checking
 from handnet.activations import ACTIVATIONS, FloatArray
+from handnet.costs import COSTS
 from handnet.files import replacing
 
 
@@ -28,7 +30,7 @@ class Pass:
     activations : tuple of arrays (..., N, m_l)
         a^(0) .. a^(L); the first are the inputs.
     cost : array (...)
-        C, the mean over the N samples.
+        C, the mean over the N samples, or their sum.
     deltas : tuple of arrays (..., N, m_l)
         delta^(1) .. delta^(L), dC/dz of each layer.
     gradients : tuple of arrays, shaped as the weights
@@ -49,7 +51,24 @@ class Network:
     weights : sequence of arrays (..., m_(l-1) + 1, m_l)
         W^(1) .. W^(L), float32 or float64, the last row of each holding the biases. They are copied.
     activation : str or sequence of str
-        "sigmoid", "tanh", "relu" or "identity": one for all layers, or one per layer.
+        "sigmoid", "tanh", "relu", "identity", "leaky_relu", "elu" or "softplus", and "softmax" for the output: one for
+        all layers, or one per layer.
+    cost : str
+        "half_squared_error", the note's, "squared_error", "mean_squared_error", "binary_cross_entropy" (with a sigmoid
+        output) or "cross_entropy" (with softmax).
+    reduction : "mean" or "sum" of the cost over the samples
+    l2 : lambda of a penalty lambda / 2 |w|^2 on the weights, biases apart
+    biases : False for a network without any, whose W is (..., m_(l-1), m_l)
+
+    Attributes
+    ----------
+    weights : tuple of arrays
+        As given, read-only.
+    activation : tuple of str
+        One name per layer.
+    cost_name, reduction, l2, biases : as given
+    sizes : tuple of int
+        m_0 .. m_L: the number of inputs, of nodes in each hidden layer, and of outputs.
 
     Raises
     ------
@@ -69,14 +88,28 @@ class Network:
     0.298371109
     """
 
-    weights: tuple[FloatArray, ...]
-    activation: tuple[str, ...]
-
-    def __init__(self, weights: Sequence[ArrayLike], activation: str | Sequence[str] = "sigmoid") -> None:
-        self.weights = tuple(w.copy() for w in _checked_weights(weights))
+    def __init__(
+        self,
+        weights: Sequence[ArrayLike],
+        activation: str | Sequence[str] = "sigmoid",
+        cost: str = "half_squared_error",
+        *,
+        reduction: str = "mean",
+        l2: float = 0.0,
+        biases: bool = True,
+    ) -> None:
+        checking.yes_or_no("biases", biases)
+        self.biases = bool(biases)
+        self.weights = tuple(w.copy() for w in checking.weights(weights, self.biases))
         for w in self.weights:
             w.setflags(write=False)
-        self.activation = _checked_activation(activation, len(self.weights))
+        self.activation = checking.activation(activation, len(self.weights))
+        checking.cost(cost, self.activation[-1])
+        self.cost_name, self.reduction, self.l2 = cost, checking.reduction(reduction), checking.penalty(l2)
+        inputs = self.weights[0].shape[-2] - self.biases
+        self.sizes: tuple[int, ...] = (inputs, *(w.shape[-1] for w in self.weights))
+        self._functions = tuple(ACTIVATIONS[name] for name in self.activation)
+        self._cost = COSTS[cost]
 
     @classmethod
     def random(
@@ -87,6 +120,7 @@ class Network:
         activation: str | Sequence[str] = "sigmoid",
         dtype: Any = np.float64,
         stack: tuple[int, ...] = (),
+        **options: Any,
     ) -> Network:
         """Draw a network with normal weights and biases of standard deviation 1 / sqrt(m_(l-1) + 1).
 
@@ -96,24 +130,20 @@ class Network:
         rng : the only source of randomness
         dtype : float32 or float64
         stack : leading axes; (1000,) draws a thousand networks
+        options : cost, reduction, l2 and biases of the network
 
         Examples
         --------
         >>> Network.random([3, 4, 2], rng=np.random.default_rng(0), stack=(5,)).weights[0].shape
         (5, 4, 4)
         """
-        if len(sizes) < 2 or any(size < 1 for size in sizes):
-            raise ValueError(f"sizes is {list(sizes)}: expected at least two sizes, each 1 or more")
+        checking.sizes(sizes)
+        checking.generator(rng)
         weights = []
         for below, here in pairwise(sizes):
-            shape = (*stack, below + 1, here)
-            weights.append((rng.standard_normal(shape) / np.sqrt(below + 1)).astype(dtype))
-        return cls(weights, activation)
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """m_0 .. m_L: the number of inputs, of nodes in each hidden layer, and of outputs."""
-        return (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
+            rows = below + bool(options.get("biases", True))
+            weights.append((rng.standard_normal((*stack, rows, here)) / np.sqrt(rows)).astype(dtype))
+        return cls(weights, activation, **options)
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -133,31 +163,48 @@ class Network:
 
     def preactivation(self, l: int, a_below: FloatArray) -> FloatArray:
         """z^(l) = A^(l-1) W^(l), the argument of sigma in (1) to (4)."""
-        return augmented(a_below) @ self.weights[l - 1]  # (..., N, m_l)
+        W = self.weights[l - 1]
+        if not self.biases:
+            return a_below @ W
+        z = a_below @ W[..., :-1, :]  # (..., N, m_l)
+        z += W[..., -1:, :]  # what the trailing 1 of A is multiplied with
+        return z
 
     def activated(self, l: int, z: FloatArray) -> FloatArray:
         """a^(l) = sigma(z^(l)), equations (1) to (4)."""
-        return ACTIVATIONS[self.activation[l - 1]].value(z)  # (..., N, m_l)
+        return self._functions[l - 1].value(z)  # (..., N, m_l)
 
     def cost(self, output: FloatArray, targets: FloatArray) -> FloatArray:
-        """C = 1/2 sum_i (a_i^(L) - T_i)^2, averaged over the samples."""
-        return np.square(output - targets).sum(axis=(-2, -1)) / (2 * output.shape[-2])  # (...)
+        """C = 1/2 sum_i (a_i^(L) - T_i)^2, averaged over the samples; a cross-entropy takes z^(L) as the output."""
+        return self._reduced(self._cost.value(output, targets).sum(axis=-1), output)  # (...)
 
     def error(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """c = a^(L) - T, with the 1/N of the average over the samples: dC/da^(L)."""
-        return (output - targets) / output.shape[-2]  # (..., N, m_L)
+        return self._reduced(self._cost.error(output, targets), output)  # (..., N, m_L)
+
+    def _reduced(self, total: FloatArray, output: FloatArray) -> FloatArray:
+        return total / output.shape[-2] if self.reduction == "mean" else total
+
+    def penalty(self) -> FloatArray:
+        """lambda / 2 |w|^2, which a network with `l2` adds to its cost; the biases are left alone."""
+        squares = sum(np.square(self.w(l)).sum(axis=(-2, -1)) for l in range(1, len(self.weights) + 1))
+        return self.dtype.type(self.l2 / 2) * np.asarray(squares)  # (...)
 
     def slope(self, l: int, a: FloatArray) -> FloatArray:
         """a^(l) (1 - a^(l)) for the sigmoid: the diagonal of the note's D^(l)."""
-        return ACTIVATIONS[self.activation[l - 1]].slope(a)  # (..., N, m_l)
+        return self._functions[l - 1].slope(a)  # (..., N, m_l)
 
     def w(self, l: int) -> FloatArray:
         """w^(l): the weights without the biases, indexed w_ij as in the note."""
-        return self.weights[l - 1][..., :-1, :].swapaxes(-1, -2)  # (..., m_l, m_(l-1))
+        W = self.weights[l - 1]
+        return (W[..., :-1, :] if self.biases else W).swapaxes(-1, -2)  # (..., m_l, m_(l-1))
 
     def output_delta(self, output: FloatArray, targets: FloatArray) -> FloatArray:
-        """delta^(L) = D^(L) c, in the Hadamard form that the note advises."""
-        return self.error(output, targets) * self.slope(len(self.weights), output)  # (..., N, m_L)
+        """delta^(L) = D^(L) c, in the Hadamard form that the note advises; a - T where the slope cancels."""
+        if self._cost.delta:
+            return self._reduced(self._cost.delta(output, targets), output)  # (..., N, m_L)
+        c, pulled_back = self.error(output, targets), self._functions[-1].pulled_back
+        return pulled_back(c, output) if pulled_back else c * self.slope(len(self.weights), output)  # (..., N, m_L)
 
     def hidden_delta(self, l: int, delta_above: FloatArray, a: FloatArray) -> FloatArray:
         """delta^(l) = D^(l) (w^(l+1))^T delta^(l+1); the note prints it without the transpose."""
@@ -165,14 +212,23 @@ class Network:
 
     def gradient(self, a_below: FloatArray, delta: FloatArray) -> FloatArray:
         """dC/dW^(l) = delta^(l) A^(l-1), transposed into the shape of W^(l), summed over the samples."""
-        return augmented(a_below).swapaxes(-1, -2) @ delta  # (..., m_(l-1) + 1, m_l)
+        A = augmented(a_below) if self.biases else a_below
+        return A.swapaxes(-1, -2) @ delta  # (..., m_(l-1) + 1, m_l)
+
+    def penalized(self, l: int, gradient: FloatArray) -> FloatArray:
+        """dC/dW^(l) + lambda w^(l): the gradient with that of the penalty, the biases' left alone."""
+        rows = gradient.shape[-2] - self.biases
+        gradient[..., :rows, :] += self.dtype.type(self.l2) * self.weights[l - 1][..., :rows, :]
+        return gradient  # (..., m_(l-1) + 1, m_l)
 
     def updated(self, l: int, gradient: FloatArray, learning_rate: float) -> FloatArray:
         """W^(l) - gamma dC/dW^(l)."""
-        return self.weights[l - 1] - learning_rate * gradient  # (..., m_(l-1) + 1, m_l)
+        step = learning_rate * gradient
+        return np.subtract(self.weights[l - 1], step, out=step)  # (..., m_(l-1) + 1, m_l)
 
     # The pass, made of them.
 
+    @np.errstate(all="ignore")
     def forward(self, inputs: ArrayLike) -> tuple[FloatArray, ...]:
         """Return the activations a^(0) .. a^(L).
 
@@ -186,11 +242,12 @@ class Network:
         ValueError, TypeError
             As in `backprop`.
         """
-        activations = [self.checked("inputs", inputs, self.sizes[0])]
+        activations = [checking.samples("inputs", inputs, self.sizes[0], self.weights[0])]
         for l in range(1, len(self.weights) + 1):
             activations.append(self.activated(l, self.preactivation(l, activations[-1])))
         return tuple(activations)
 
+    @np.errstate(all="ignore")
     def backprop(self, inputs: ArrayLike, targets: ArrayLike) -> Pass:
         """Return the activations, the cost, and the deltas and gradients of every layer.
 
@@ -198,7 +255,8 @@ class Network:
         ----------
         inputs : array (..., N, m_0), or (m_0,) for one sample
         targets : array (..., N, m_L), or (m_L,) for one sample
-            Both float32 or float64; cast to the dtype of the weights.
+            Both float32 or float64; cast to the dtype of the weights. For "cross_entropy" also the number of the
+            class of each sample, whole numbers (..., N).
 
         Raises
         ------
@@ -207,16 +265,20 @@ class Network:
         TypeError
             If an array is not float32 or float64.
         """
+        top = len(self.weights)
         a = self.forward(inputs)
-        targets = self.checked("targets", targets, self.sizes[-1])
-        if targets.shape[-2] != a[0].shape[-2]:
-            raise ValueError(f"targets has {targets.shape[-2]} samples, but inputs has {a[0].shape[-2]}")
+        targets = checking.targets(targets, self.sizes[-1], self.weights[0], a[0], self.cost_name == "cross_entropy")
         deltas = [self.output_delta(a[-1], targets)]
-        for l in range(len(self.weights) - 1, 0, -1):
+        for l in range(top - 1, 0, -1):
             deltas.insert(0, self.hidden_delta(l, deltas[0], a[l]))
-        gradients = tuple(self.gradient(below, delta) for below, delta in zip(a, deltas, strict=False))
-        return Pass(a, self.cost(a[-1], targets), tuple(deltas), gradients)
+        gradients = list(map(self.gradient, a, deltas))
+        cost = self.cost(self.preactivation(top, a[-2]) if self._cost.output else a[-1], targets)
+        if self.l2:
+            gradients = [self.penalized(l, gradient) for l, gradient in enumerate(gradients, start=1)]
+            cost = cost + self.penalty()
+        return Pass(a, cost, tuple(deltas), tuple(gradients))
 
+    @np.errstate(all="ignore")
     def update(self, gradients: Sequence[FloatArray], learning_rate: float = 0.5, train_biases: bool = True) -> Network:
         """Return the network after one step of gradient descent, W - gamma dC/dW in every layer.
 
@@ -231,49 +293,22 @@ class Network:
         ValueError
             If there is not one gradient per layer, shaped as its weights.
         """
-        if len(gradients) != len(self.weights):
-            raise ValueError(f"gradients has {len(gradients)} arrays for {len(self.weights)} layers")
+        checking.gradients(gradients, self.weights)
+        checking.yes_or_no("train_biases", train_biases)
+        rate = checking.rate(learning_rate)
         weights = []
         for l, gradient in enumerate(gradients, start=1):
-            if np.shape(gradient)[-2:] != self.weights[l - 1].shape[-2:]:
-                expected = self.weights[l - 1].shape
-                raise ValueError(f"gradients[{l - 1}] has shape {np.shape(gradient)}: expected {expected}")
-            # float: a NumPy float64 would turn float32 weights into float64.
-            new = self.updated(l, gradient, float(learning_rate))
-            if not train_biases:
+            new = self.updated(l, gradient, rate)
+            if not train_biases and self.biases:
                 new[..., -1, :] = self.weights[l - 1][..., -1, :]
+            new.flags.writeable = False
             weights.append(new)
-        return self._with(tuple(weights))
-
-    def _with(self, weights: tuple[FloatArray, ...]) -> Network:
-        # The weights come from the network's own arithmetic, so they are not checked again.
+        # Not by __init__: what the network's own arithmetic made needs no check and no copy.
         network = object.__new__(type(self))
-        vars(network).update(vars(self), weights=weights)
-        for w in weights:
-            w.setflags(write=False)
+        vars(network).update(vars(self), weights=tuple(weights))
         return network
 
     # Coming in and going out.
-
-    def checked(self, name: str, values: ArrayLike, width: int) -> FloatArray:
-        """Return `values` as (..., N, width) in the network's dtype, or raise one line saying what is wrong."""
-        array = _floating(name, values)
-        if array.ndim == 1:
-            array = array[np.newaxis, :]
-        if array.ndim == 0 or array.shape[-1] != width:
-            raise ValueError(f"{name} has shape {np.shape(values)}: expected (..., samples, {width})")
-        if array.shape[-2] == 0:
-            raise ValueError(f"{name} has shape {np.shape(values)}: expected at least one sample")
-        if array.ndim > 2:
-            try:
-                np.broadcast_shapes(array.shape[:-2], self.stack)
-            except ValueError:
-                leading = f"{array.shape[:-2]}, which do not broadcast with the stack {self.stack}"
-                raise ValueError(f"{name} has leading axes {leading}") from None
-        if array.dtype != self.dtype:
-            with np.errstate(over="ignore"):
-                array = array.astype(self.dtype)
-        return _finite(name, array)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an .npz file, exactly; a file already there survives a failure.
@@ -285,10 +320,11 @@ class Network:
         ValueError
             If a weight is not finite: such a network could not be loaded again.
         """
-        _checked_weights(self.weights)
+        checking.weights(self.weights, self.biases)
         arrays: dict[str, Any] = {f"W{l}": w for l, w in enumerate(self.weights, start=1)}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, activation=np.array(self.activation), **arrays)
+            how = np.array([self.cost_name, self.reduction, repr(self.l2), str(self.biases)])
+            np.savez(file, activation=np.array(self.activation), how=how, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Network:
@@ -304,8 +340,12 @@ class Network:
         with open(path, "rb") as raw:
             try:
                 with np.load(raw, allow_pickle=False) as file:
-                    weights = [file[f"W{l}"] for l in range(1, len(file.files))]
-                    return cls(weights, [str(name) for name in file["activation"]])
+                    weights = [file[f"W{l}"] for l in range(1, sum(name.startswith("W") for name in file.files) + 1)]
+                    options: dict[str, Any] = {}
+                    if "how" in file.files:
+                        cost, reduction, l2, biases = map(str, file["how"])
+                        options = {"cost": cost, "reduction": reduction, "l2": float(l2), "biases": biases == "True"}
+                    return cls(weights, [str(name) for name in file["activation"]], **options)
             except Exception as problem:  # whatever zipfile, zlib and NumPy raise on bytes that are not theirs
                 reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
                 raise ValueError(f"{path} is not a network saved by Network.save: {reason}") from None
@@ -323,55 +363,3 @@ def augmented(a: FloatArray) -> FloatArray:
     A[..., :-1] = a
     A[..., -1] = 1
     return A
-
-
-def _floating(name: str, values: ArrayLike) -> FloatArray:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} is ragged: expected an array of numbers") from None
-    if array.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} has dtype {array.dtype}: expected float32 or float64")
-    return array
-
-
-def _finite(name: str, array: FloatArray) -> FloatArray:
-    if not np.isfinite(array).all():
-        where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise ValueError(f"{name}{list(where)} is {array[where]}: expected finite numbers")
-    return array
-
-
-def _checked_weights(weights: Sequence[ArrayLike]) -> tuple[FloatArray, ...]:
-    if len(weights) == 0:
-        raise ValueError("weights is empty: expected at least one layer")
-    checked: list[FloatArray] = []
-    for i, given in enumerate(weights):
-        w = _finite(f"weights[{i}]", _floating(f"weights[{i}]", given))
-        if w.ndim < 2 or w.shape[-2] < 2 or w.size == 0:
-            raise ValueError(f"weights[{i}] has shape {w.shape}: expected (..., inputs + 1, outputs)")
-        if checked:
-            _check_fit(i, w, checked[-1])
-        checked.append(w)
-    return tuple(checked)
-
-
-def _check_fit(i: int, w: FloatArray, below: FloatArray) -> None:
-    outputs = below.shape[-1]
-    expected = (*below.shape[:-2], outputs + 1, w.shape[-1])
-    if w.shape != expected:
-        raise ValueError(
-            f"weights[{i}] has shape {w.shape}, but the layer below has {outputs} outputs: expected {expected}"
-        )
-    if w.dtype != below.dtype:
-        raise TypeError(f"weights[{i}] has dtype {w.dtype}, but the layer below has {below.dtype}: expected one dtype")
-
-
-def _checked_activation(activation: str | Sequence[str], layers: int) -> tuple[str, ...]:
-    names = (activation,) * layers if isinstance(activation, str) else tuple(activation)
-    if len(names) != layers:
-        raise ValueError(f"activation has {len(names)} names for {layers} layers: expected one, or one per layer")
-    for name in names:
-        if name not in ACTIVATIONS:
-            raise ValueError(f"activation {name!r} is unknown: expected one of {', '.join(ACTIVATIONS)}")
-    return names

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from handnet import checking
 from handnet.activations import FloatArray
 from handnet.network import Network
 
@@ -54,14 +55,14 @@ def train(
     >>> bool(cost < 0.01)
     True
     """
-    inputs = net.checked("inputs", inputs, net.sizes[0])
-    targets = net.checked("targets", targets, net.sizes[-1])
-    samples = inputs.shape[-2]
-    if targets.shape[-2] != samples:
-        raise ValueError(f"targets has {targets.shape[-2]} samples, but inputs has {samples}")
-    size = samples if batch_size is None else batch_size
-    if size < 1 or epochs < 1:
-        raise ValueError(f"epochs is {epochs} and batch_size {batch_size}: expected 1 or more of each")
+    inputs = checking.samples("inputs", inputs, net.sizes[0], net.weights[0])
+    targets = checking.targets(targets, net.sizes[-1], net.weights[0], inputs)
+    size = inputs.shape[-2] if batch_size is None else batch_size
+    checking.count("epochs", epochs)
+    checking.count("batch_size", size)
+    checking.rate(learning_rate)
+    if rng is not None:
+        checking.generator(rng)
     return _epochs(net, inputs, targets, learning_rate, epochs, size, rng)
 
 
@@ -77,10 +78,10 @@ def _epochs(
     samples = inputs.shape[-2]
     for _ in range(epochs):
         order = np.arange(samples) if rng is None else rng.permutation(samples)
-        total = np.zeros(net.stack, net.dtype)
+        costs = []
         for start in range(0, samples, batch_size):
             batch = order[start : start + batch_size]
             result = net.backprop(inputs[..., batch, :], targets[..., batch, :])
             net = net.update(result.gradients, learning_rate)
-            total = total + result.cost * len(batch)
-        yield net, total / samples
+            costs.append(result.cost * (len(batch) / samples))
+        yield net, np.sum(costs, axis=0)

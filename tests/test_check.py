@@ -590,11 +590,6 @@ def test_what_no_known_mistake_explains_is_said_plainly_with_the_pattern(change,
     assert said in comparison.message()
 
 
-def test_layers_in_another_order_are_recognised():
-    comparison = check(lambda *question: note_layout(*question)[::-1])
-    assert "it is dC/dW^(1)" in comparison.message()
-
-
 def test_central_differences_are_right_to_their_own_accuracy_only():
     def numeric(weights, inputs, targets):
         def cost(changed):

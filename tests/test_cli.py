@@ -123,8 +123,8 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, capsys):
 
 def test_a_mismatch_shows_in_the_status_even_where_nobody_reads(tmp_path):
     code = (
-        "import sys; from comparisons.cli import main; from comparisons import cli;"
-        "cli.sound = lambda frame: False; sys.exit(main(['equations', '--points', '5', '--out', sys.argv[1]]))"
+        "import sys; from comparisons.cli import main; from comparisons.studies import equations;"
+        "equations.sound = lambda frame: False; sys.exit(main(['equations', '--points', '5', '--out', sys.argv[1]]))"
     )
     with open("/dev/full", "w") as full:
         run = subprocess.run(

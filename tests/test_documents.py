@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import comparisons
 import handnet
 import handnet.network
 from comparisons.cli import main
@@ -173,3 +176,20 @@ def test_every_csv_file_is_in_the_readme_with_its_columns(tmp_path, capsys):
 def test_the_readme_counts_the_known_mistakes():
     (count,) = re.findall(r"each of (\d+) mistakes", README.read_text())
     assert int(count) == len(MISTAKES)
+
+
+def test_the_names_of_quantities_need_neither_torch_nor_pandas():
+    code = (
+        "import sys, comparisons.reference.quantities as q; q.Problem, q.Key, q.quantity_name;"
+        "print(*sorted({'torch', 'pandas'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def test_every_public_name_comes_from_its_home():
+    assert sorted(name for names in comparisons.HOMES.values() for name in names) == comparisons.__all__
+    for name in comparisons.__all__:
+        assert getattr(comparisons, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = comparisons.nothing

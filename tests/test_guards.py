@@ -52,9 +52,9 @@ RESOLUTIONS = {
     "xor": (2.287e-15, 2.665e-15, 2.694e-15, 1.276e-14, 4.770e-16),
     "digits": (1.552e-14, 7.283e-14, 5.883e-15, 8.067e-15, 4.689e-16),
     "wide": (6.035e-13, 1.439e-13, 7.613e-15, 2.073e-14, 4.754e-16),
-    "deep": (1.241e-14, 1.954e-14, 8.716e-15, 3.591e-15, 4.479e-16),
+    "deep": (1.726e-14, 1.954e-14, 8.716e-15, 3.591e-15, 4.479e-16),
     "saturated": (1.209e-13, 9.770e-15, 7.799e-10, 6.049e-15, 4.453e-16),
-    "mixed": (4.515e-15, 1.510e-14, 3.793e-15, 2.004e-14, 4.581e-16),
+    "mixed": (5.406e-15, 1.510e-14, 3.793e-15, 2.004e-14, 4.581e-16),
 }
 
 
@@ -100,7 +100,6 @@ SMALL = 2.0**-515
 UNDERFLOW = {
     # What it can add to the first number of a quantity, on both sides together, in units of that number.
     "activation": (("activation", 1), neuron(SMALL, 0.0, x=SMALL), 8),
-    "sigmoid": (("activation", 1), neuron(0.0, -1000.0, "sigmoid"), 16),
     "cost": (("cost", None), neuron(0.0, SMALL), 4),
     "delta": (("delta", 1), neuron(0.0, TINY / 4), 24),
     "gradient": (("gradient", 1), neuron(0.0, SMALL, x=SMALL), 4),

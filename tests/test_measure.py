@@ -219,6 +219,29 @@ def test_a_failed_write_leaves_the_old_files(tmp_path, monkeypatch, net, samples
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"steps": "3"}, "steps is '3': expected a whole number"),
+        ({"steps": 2.0}, "steps is 2.0: expected a whole number"),
+        ({"learning_rate": "0.5"}, "learning_rate is '0.5': expected a number"),
+        ({"train_biases": "no"}, "train_biases is 'no': expected True or False"),
+    ],
+    ids=str,
+)
+def test_options_of_another_type_are_one_line(net, samples, bad, message):
+    with pytest.raises(TypeError, match=message):
+        compare(net, *samples, **bad)
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu", "sigmoid"])
+def test_a_step_as_large_as_numbers_allow_is_compared_and_printed_without_a_warning(net, samples, activation):
+    x, t = samples
+    comparison = compare(Network(net.weights, activation), x[:1], t[:1], learning_rate=1e300, steps=2)
+    assert "with one sample, mistakes in averaging do not show" in str(comparison)
+    assert len(comparison.elements()) == comparison.numbers
+
+
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"learning_rate": np.nan}, {"rtol": -1.0}, {"atol": np.inf}])
 def test_bad_options_are_one_line(net, samples, bad):
     (name,) = bad

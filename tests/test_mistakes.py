@@ -171,3 +171,7 @@ def test_each_mistake_is_one_line_and_one_seam_or_two(name):
     assert kind.formula
     assert len(overridden(name)) <= 3
     assert overridden(name) <= set(SEAMS)
+
+
+def test_each_mistake_says_what_goes_wrong_in_words_of_its_own():
+    assert len({kind.summary for kind in MISTAKES.values()}) == len(MISTAKES)

@@ -4,6 +4,7 @@ import sys
 import mpmath
 import numpy as np
 import pytest
+import torch
 
 from handnet import Network, train
 from handnet.activations import ACTIVATIONS, sigmoid
@@ -30,13 +31,28 @@ def test_sigmoid_is_right_in_relative_terms_down_to_underflow(dtype):
     assert (np.abs(sigmoid(z) - exact) <= 4 * np.finfo(dtype).eps * exact).all()
 
 
-@pytest.mark.parametrize("size", [1e4, 1e300, np.inf])
-def test_sigmoid_saturates_without_a_warning(size):
+@pytest.mark.parametrize("size", [1e4, 1e300, 1e308])
+def test_a_network_saturates_and_overflows_without_a_warning(size):
+    net = Network([np.array([[-size, size], [-size, size]])])
     with np.errstate(all="raise"):
-        assert sigmoid(np.array([-size, size])).tolist() == [0.0, 1.0]
+        result = net.backprop([1.0], [1.0, 0.0])
+    assert result.activations[1].tolist() == [[0.0, 1.0]]
+    assert not result.gradients[0].any()
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
+
+
+@pytest.mark.parametrize("activation", ELEMENTWISE)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_training_that_diverges_does_so_without_a_warning(rng, samples, dtype, activation):
+    net = Network.random(SIZES, rng=rng, activation=activation, dtype=dtype)
+    with np.errstate(all="raise"):
+        *_, (last, _) = train(net, *samples, learning_rate=1e300, epochs=5)
+    assert last.dtype == dtype
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
 def test_slope_in_terms_of_a_is_the_derivative(name):
     z = np.linspace(-3, 3, 50)
     activation = ACTIVATIONS[name]
@@ -104,7 +120,10 @@ BAD_NETWORKS = {
     "objects": ([np.array([[None] * 2] * 3)], "sigmoid", "dtype object: expected float32 or float64"),
     "mixed dtypes": ([W, W.astype(np.float32)], "sigmoid", "expected one dtype"),
     "ragged": ([[[1.0, 2.0], [3.0]]], "sigmoid", "ragged"),
-    "activation": ([W], "softmax", "'softmax' is unknown: expected one of sigmoid"),
+    "nothing": (None, "sigmoid", "weights is None: expected one array per layer"),
+    "no activation": ([W], None, "activation is None: expected one name, or one per layer"),
+    "activation": ([W], "sine", "'sine' is unknown: expected one of sigmoid"),
+    "softmax below": ([W, W], ["softmax", "sigmoid"], "of layer 1 is softmax: expected it for the output only"),
     "activations": ([W], ["tanh", "relu"], "2 names for 1 layers"),
 }
 
@@ -197,8 +216,58 @@ def test_a_short_last_minibatch_counts_by_its_samples(net, samples):
 
 
 def test_training_checks_before_it_starts(net, samples):
-    with pytest.raises(ValueError, match="batch_size 0"):
+    with pytest.raises(ValueError, match="batch_size is 0: expected 1 or more"):
         train(net, *samples, batch_size=0)
+
+
+BAD_OPTIONS = {
+    "epochs": ({"epochs": "3"}, "epochs is '3': expected a whole number"),
+    "batch": ({"batch_size": 2.0}, "batch_size is 2.0: expected a whole number"),
+    "rate": ({"learning_rate": "0.5"}, "learning_rate is '0.5': expected a number"),
+    "rng": ({"rng": 0}, r"rng is 0: expected a generator, as numpy.random.default_rng\(0\) makes one"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_a_bad_option_of_a_training_is_one_line_before_it_starts(net, samples, options, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        train(net, *samples, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_option_of_a_step_is_one_line(net, samples):
+    gradients = net.backprop(*samples).gradients
+    with pytest.raises(TypeError, match="learning_rate is None: expected a number"):
+        net.update(gradients, None)
+    with pytest.raises(ValueError, match="learning_rate is nan: expected a finite number"):
+        net.update(gradients, float("nan"))
+    with pytest.raises(ValueError, match="learning_rate is too large: expected a finite number"):
+        net.update(gradients, 10**5000)
+    with pytest.raises(TypeError, match="gradients is None: expected one array per layer"):
+        net.update(None)
+    with pytest.raises(TypeError, match="train_biases is 'no': expected True or False"):
+        net.update(gradients, train_biases="no")
+
+
+def test_a_random_network_needs_a_generator_and_whole_sizes(rng):
+    with pytest.raises(TypeError, match=r"rng is None: expected a generator, as numpy.random.default_rng\(0\)"):
+        Network.random(SIZES, rng=None)
+    with pytest.raises(ValueError, match=r"sizes is \['3', 2\]: expected whole numbers"):
+        Network.random(["3", 2], rng=rng)
+    with pytest.raises(TypeError, match="sizes is None: expected at least two sizes"):
+        Network.random(None, rng=rng)
+
+
+def test_tensors_are_taken_as_arrays_unless_they_require_grad(rng, samples):
+    weights = [torch.tensor(w) for w in Network.random(SIZES, rng=rng).weights]
+    net = Network(weights)
+    assert net.backprop(*map(torch.tensor, samples)).cost == net.backprop(*samples).cost
+    message = (
+        r"weights\[1\] is a Tensor: expected an array of numbers \(Can't call numpy\(\) on Tensor that requires grad"
+    )
+    with pytest.raises(TypeError, match=message) as caught:
+        Network([weights[0], weights[1].requires_grad_(), weights[2]])
+    assert "\n" not in str(caught.value)
 
 
 def test_handnet_imports_numpy_and_nothing_else():

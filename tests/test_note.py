@@ -10,18 +10,17 @@ from comparisons.reference.twin import Twin
 from comparisons.studies.equations import evaluate_equations, misprints, sound
 from handnet import Network
 from handnet.activations import sigmoid
-from handnet.note import Note, ShapeError, difference, hadamard, matrix, product
+from handnet.notation import NotationError
+from handnet.note import EQUATIONS, Note, ShapeError, undefined
 
 rng = np.random.default_rng(5)
 INPUTS, TARGETS = rng.uniform(-1, 1, 2), rng.uniform(0, 1, 2)
 W1, W2 = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
 NOTE = Note(INPUTS, W1, W2, TARGETS, gamma=0.5)
-EQUATIONS = NOTE.equations()
 FORMS = [
-    pytest.param(text, evaluate, id=f"{e.name}{'' if text is e.printed else ', corrected'}")
+    pytest.param(text, id=f"{e.name}{'' if text is e.printed else ', corrected'}")
     for e in EQUATIONS
-    for text, evaluate in ((e.printed, e.as_printed), (e.corrected, e.as_corrected))
-    if text is not None
+    for text in filter(None, (e.printed, e.corrected))
 ]
 
 
@@ -105,10 +104,10 @@ def read(text):
     return eval(python, {"WORDS": WORDS, "Value": Value, **functions}).array
 
 
-@pytest.mark.parametrize(("text", "evaluate"), FORMS)
-def test_what_is_printed_is_what_is_evaluated(text, evaluate):
+@pytest.mark.parametrize("text", FORMS)
+def test_what_is_printed_is_what_is_evaluated(text):
     try:
-        value = evaluate()
+        value = NOTE.evaluate(text)
     except ShapeError:
         with pytest.raises(ValueError):
             read(text)
@@ -152,19 +151,38 @@ def test_a_correction_that_is_wrong_is_seen(frame):
     assert not sound(broken)
 
 
-@pytest.mark.parametrize("operation", [difference, hadamard])
-def test_broadcasting_cannot_hide_a_misfit(operation):
-    row, column = matrix([1.0, 2.0]), matrix([1.0], [2.0])
-    with pytest.raises(ShapeError):
-        operation(row, column)
-    with pytest.raises(ShapeError):
-        product(row, row)
+@pytest.mark.parametrize(
+    "form", ["[1, 2] - [1; 2]", "[1, 2] + [1; 2]", "[1, 2] (.) [1; 2]", "[1, 2] [1, 2]", "1 + [1]"]
+)
+def test_broadcasting_cannot_hide_a_misfit(form):
+    with pytest.raises(ShapeError, match="does not fit"):
+        NOTE.evaluate(form)
+
+
+def test_a_stack_of_points_gives_each_points_own_value():
+    points = np.random.default_rng(6).standard_normal((14, 4))
+    a, b, *w = points
+    w1, w2, t = [w[:3], w[3:6]], [w[6:9], w[9:12]], [a * b, a - b]
+    together = Note([a, b], w1, w2, t)
+    for i in range(4):
+        one = Note([a[i], b[i]], *([[x[i] for x in row] for row in rows] for rows in (w1, w2)), [x[i] for x in t])
+        for form in ("1/2 (sigma(h) - T_0)^2", "D^(1) (w^(2))^T delta^(2) A^(0)", "W^(2) - gamma (dC/dW^(2))^T"):
+            assert np.allclose(together.evaluate(form)[i], one.evaluate(form), rtol=1e-14)
+
+
+def test_what_the_note_never_defines_is_found_in_the_print_itself():
+    loose = {e.name: undefined(e.printed) for e in EQUATIONS if undefined(e.printed)}
+    assert loose == {"c": ["T^0", "T^1"], "w": ["w_2"]}
+    assert not any(undefined(e.corrected) for e in EQUATIONS if e.corrected)
+    with pytest.raises(NotationError, match="'w_33' is no symbol of the note"):
+        NOTE.evaluate("w_33 c")
 
 
 def test_the_scalars_and_the_matrices_are_one_network():
     result = Network([W1.T, W2.T]).backprop(INPUTS, TARGETS)
-    assert np.allclose(NOTE.a2, result.activations[2][0], rtol=1e-14)
-    assert np.allclose(NOTE.d1, result.deltas[0][0], rtol=1e-13)
+    for i in range(2):
+        assert np.isclose(NOTE.symbol(f"a_{i}^(2)"), result.activations[2][0, i], rtol=1e-14)
+        assert np.isclose(NOTE.symbol(f"delta_{i}^(1)"), result.deltas[0][0, i], rtol=1e-13)
 
 
 PRINTED_FIRST_ROUND = [

@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 from pages import WRONG, Page
 
-from comparisons import compare, to_html
+from comparisons import check, compare, to_html
 from comparisons.cli import main
 from comparisons.output import page
-from comparisons.output.mathml import NotationError, mathml
-from comparisons.output.page import mistake_section, render
+from comparisons.output.mathml import mathml
+from comparisons.output.page import render
 from comparisons.studies import work
 from comparisons.studies.equations import equation_values, evaluate_equations
-from comparisons.studies.proof import cells, is_named, prove
+from comparisons.studies.proof import cells, is_named, mistake_section, prove
 from handnet import Network
+from handnet.notation import NotationError
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -309,3 +310,12 @@ def test_a_network_too_deep_to_draw_is_shown_as_blocks(tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert text.count('class="block"') == 30
     assert "<circle" not in text
+
+
+def test_a_layer_that_could_not_be_judged_is_not_called_ok():
+    def backprop(weights, inputs, targets):
+        return Network(weights, "tanh").backprop(inputs, targets).gradients
+
+    comparison = check(backprop, sizes=(64, 64, 64, 64, 64, 10), activation="tanh", dtype=np.float32)
+    assert comparison.answer == "UNDECIDED"
+    assert {section.verdict for section in page.comparison_sections({"": comparison})} == {"undecided"}

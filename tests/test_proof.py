@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 
-from comparisons import cli
 from comparisons.cli import main
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.variants import Variant
@@ -81,7 +80,7 @@ def test_the_command_writes_every_cell_and_says_the_result(tmp_path, capsys, mon
     if jobs > 1:
         pytest.importorskip("joblib")
     few = [cell for cell in cells() if cell.sizes == (4, 4)][::9]
-    monkeypatch.setattr(cli, "cells", lambda: iter(few))
+    monkeypatch.setattr(proof, "cells", lambda: iter(few))
     assert main(["mistakes", "--jobs", str(jobs), "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     frame = pd.read_csv(tmp_path / "mistakes.csv")

@@ -464,3 +464,25 @@ def test_a_malformed_replay_is_one_line(capsys, arguments):
 def test_a_case_cannot_be_replayed(tmp_path, capsys):
     assert main(["compare", "note", "--replay", "0:1", "--out", str(tmp_path)]) == 2
     assert "note is of no use with --replay" in capsys.readouterr().err
+
+
+ZERO_BELOW = """
+from handnet import Network
+
+
+def backprop(weights, inputs, targets):
+    first, *others = Network(weights, "tanh").backprop(inputs, targets).gradients
+    return [0 * first, *others]
+"""
+
+
+def test_a_layer_that_no_network_tells_from_zero_is_no_match(tmp_path, capsys):
+    (tmp_path / "zero.py").write_text(ZERO_BELOW)
+    deep = ["--sizes", "24,24,24,24,24,24,2", "--activation", "tanh", "--dtype", "float32", "--scale", "3"]
+    common = ["sweep", "--implementation", f"{tmp_path}/zero.py:backprop", "--jobs", "1", "--out", str(tmp_path)]
+    assert main([*common, *deep, "--networks", "2"]) == 1
+    said = capsys.readouterr().out
+    assert "could not be judged: dC/dW^(1)" in said
+    assert "UNDECIDED: " in said
+    assert main([*common, "--activation", "tanh", "--networks", "2"]) == 1
+    assert "MISMATCH: " in capsys.readouterr().out

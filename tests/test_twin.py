@@ -81,6 +81,11 @@ def test_a_stack_is_no_single_module(rng):
         to_torch(Network.random(SIZES, rng=rng, stack=(4,)))
 
 
+def test_what_is_no_network_is_named():
+    with pytest.raises(TypeError, match=r"network is None: expected a handnet.Network"):
+        to_torch(None)
+
+
 STATES = {
     "no_grad": torch.no_grad,
     "inference mode": torch.inference_mode,
@@ -117,6 +122,9 @@ def test_the_callers_default_dtype_precision_and_random_numbers_are_left_alone(n
     assert (torch.rand(2) == expected).all()
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="an older torch has no such setting"
+)
 def test_reduced_precision_of_any_backend_is_shut_out_and_put_back(rng, samples):
     net = Network.random(SIZES, rng=rng, dtype=np.float32)
     torch.backends.cuda.matmul.fp32_precision = "tf32"

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from comparisons.diagnosis.matching import explanations
-from comparisons.diagnosis.patterns import (
-    pattern_of,
-)
+from comparisons.diagnosis.patterns import pattern_of
 from comparisons.diagnosis.single_sample import read_off_single
 from comparisons.diagnosis.wording import (
     evidence,

@@ -116,7 +116,9 @@ def _order(wrong: Wrong, trials: Sequence[Trial]) -> str:
             return f"its {name} are autograd's in another order"
     for key, (right, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
         if key != wrong.key and right.shape == hand.shape and _same(hand, right):
-            return f"it is {quantity_name(key)}"
+            mirrored = key == (wrong.key[0], len(wrong.problem.weights) + 1 - (wrong.key[1] or 0))
+            order = ", as in a list that comes deepest layer first" if mirrored else ""
+            return f"it is {quantity_name(key)}{order}"
     return ""
 
 

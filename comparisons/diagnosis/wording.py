@@ -14,7 +14,16 @@ from comparisons.verdict.trial import Trial
 
 # The message.
 
-SLOPES = {"sigmoid": "a * (1 - a)", "tanh": "(1 - a**2)", "relu": "(a > 0)", "identity": "1"}
+SLOPES = {
+    "sigmoid": "a * (1 - a)",
+    "tanh": "(1 - a**2)",
+    "relu": "(a > 0)",
+    "identity": "1",
+    "leaky_relu": "np.where(a > 0, 1, 0.01)",
+    "elu": "np.where(a > 0, 1, a + 1)",
+    "softplus": "(1 - np.exp(-a))",
+    "softmax": "a * (1 - a)",
+}
 
 
 # How each quantity should be computed, by layout.

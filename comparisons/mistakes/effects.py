@@ -52,6 +52,7 @@ class Effects:
         return shown
 
 
+@np.errstate(all="ignore")  # what a mistake makes of large numbers may overflow
 def effects(variants: Sequence[Variant], truths: Sequence[Truth]) -> Effects:
     """Make each of the variants on these steps, one after the other, and compare with autograd."""
     steps = tuple({key: np.zeros(len(variants)) for key in truth.derived} for truth in truths)

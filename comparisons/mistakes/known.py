@@ -74,7 +74,7 @@ class CostBatchSum(Seams):
 
 
 class BatchSum(CostBatchSum):
-    """The samples are summed, not averaged, which is right for a cost that is their sum (reduction "sum")."""
+    summary = 'The samples are summed, not averaged, which is right for a cost that is their sum (reduction "sum").'
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return error.shape[-2] * super().shared_error(l, error)
@@ -100,7 +100,7 @@ class CostOutputMean(Seams):
 
 
 class OutputMean(CostOutputMean):
-    """The outputs are averaged too, as by MSELoss(reduction="mean") / 2."""
+    summary = 'The outputs are averaged too, as by MSELoss(reduction="mean") / 2.'
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) / error.shape[-1]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.mistakes.seams import SEAMS, NotApplicable, Seams
+from comparisons.mistakes.seams import NotApplicable, Seams
 from comparisons.mistakes.variants import Variant, combined, seams_of
 from comparisons.reference.quantities import Problem, Quantities
 from handnet.activations import FloatArray
@@ -101,9 +101,9 @@ class _Together(Seams):
         )
         super().__init__(replace(problem, inputs=inputs, targets=targets), weights, previous)
 
-    def overlaid(self, seam: str, l: int, arguments: Sequence[FloatArray]) -> FloatArray:
+    def at(self, seam: str, l: int, *arguments: FloatArray) -> FloatArray:
         """Compute a seam as it should be for all, and over it the wrong results of those who get it wrong."""
-        right: FloatArray = getattr(Seams, seam)(self, l, *arguments)
+        right = super().at(seam, l, *arguments)
         groups = self.lineup.groups(seam, l, self.top)
         if not groups:
             return right
@@ -114,7 +114,7 @@ class _Together(Seams):
             mine = _Taken(members, self.axes)
             one = kind(self.problem, mine.of(self.weights), mine.of(self.previous))
             try:
-                wrong = getattr(one, seam)(l, *map(mine, arguments))
+                wrong = one.at(seam, l, *map(mine, arguments))
                 if wrong.shape[wrong.ndim - axes :] != all_of_them.shape[1:]:
                     raise NotApplicable(f"layer {l}: {wrong.shape[-2:]} where {right.shape[-2:]} belongs")
             except ValueError as misfit:
@@ -122,17 +122,6 @@ class _Together(Seams):
             else:
                 all_of_them[members] = wrong
         return all_of_them
-
-
-def _of_all(seam: str) -> Callable[..., FloatArray]:
-    def of_all(self: _Together, l: int, *arguments: FloatArray) -> FloatArray:
-        return self.overlaid(seam, l, arguments)
-
-    return of_all
-
-
-for _seam in SEAMS:
-    setattr(_Together, _seam, _of_all(_seam))
 
 
 class _Taken:

@@ -139,18 +139,23 @@ class Seams:
 
     # What they make together.
 
+    def at(self, seam: str, l: int, *arguments: FloatArray) -> FloatArray:
+        """Compute one seam of layer l: every one of them is computed by way of this."""
+        result: FloatArray = getattr(self, seam)(l, *arguments)
+        return result
+
     def run(self) -> Quantities:
         """Return every quantity of the pass and the step; also preactivation, slope and activation_gradient."""
         with np.errstate(all="ignore"):
             return self._run()
 
     def _run(self) -> Quantities:
-        top = self.top
+        top, at = self.top, self.at
         a, z = {0: self.problem.inputs}, {}
         for l in range(1, top + 1):
-            z[l] = self.preactivation(l, a[l - 1])
-            a[l] = self.activated(l, z[l])
-        error = self.error(top, a[top], self.problem.targets)
+            z[l] = at("preactivation", l, a[l - 1])
+            a[l] = at("activated", l, z[l])
+        error = at("error", top, a[top], self.problem.targets)
         passed: dict[int, FloatArray] = {}
         slopes: dict[int, FloatArray] = {}
         deltas: dict[int, FloatArray] = {}
@@ -158,20 +163,20 @@ class Seams:
         updated: dict[int, FloatArray] = {}
         for l in range(top, 0, -1):
             if l == top:
-                passed[l] = self.shared_error(l, error)
-                slopes[l] = self.output_slope(l, a[l], z[l])
+                passed[l] = at("shared_error", l, error)
+                slopes[l] = at("output_slope", l, a[l], z[l])
             else:
-                w = self.stripped(l, self.weights_above(l, updated[l + 1]))
-                passed[l] = self.passed_back(l, deltas[l + 1], w)
-                slopes[l] = self.hidden_slope(l, a[l], z[l])
+                w = at("stripped", l, at("weights_above", l, updated[l + 1]))
+                passed[l] = at("passed_back", l, deltas[l + 1], w)
+                slopes[l] = at("hidden_slope", l, a[l], z[l])
             deltas[l] = passed[l] * slopes[l]
-            product = self.outer_product(l, self.activation_below(l, a[l - 1], a[l]), deltas[l])
-            gradients[l] = self.laid_out(l, self.collected(l, product))
-            updated[l] = self.step(l, self.weights[l - 1], gradients[l])
+            product = at("outer_product", l, at("activation_below", l, a[l - 1], a[l]), deltas[l])
+            gradients[l] = at("laid_out", l, at("collected", l, product))
+            updated[l] = at("step", l, self.weights[l - 1], gradients[l])
         parts = ([part[l] for l in range(1, top + 1)] for part in (a, deltas, gradients, updated))
         activations, *backward = parts
         more = {"preactivation": z, "slope": slopes, "activation_gradient": passed}
         return {
-            **in_order(activations, self.shared_cost(top, error), *backward),
+            **in_order(activations, at("shared_cost", top, error), *backward),
             **{(name, l): part[l] for name, part in more.items() for l in part},
         }

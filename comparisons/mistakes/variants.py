@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 
-from comparisons.mistakes.known import (
-    MISTAKES,
-)
+from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.seams import SEAMS, Seams
 from comparisons.reference.quantities import Key
 

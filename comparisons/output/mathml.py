@@ -1,25 +1,27 @@
-"""The note's notation, as it is written in plain text, set as mathematics: MathML, which browsers draw by themselves.
-
-`w_01^(2)` is a weight with its indices and layer, `[a, b; c, d]` a matrix, `(w^(2))^T` a transpose, `(.)` the Hadamard
-product, `1/2` a fraction, `dC/dw_00^(2)` a derivative; factors stand side by side.
-"""
+"""The note's notation, set as mathematics: MathML, which browsers draw by themselves."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from html import escape
 
-SYMBOL = r"[A-Za-z]+(?:_\w+)?(?:\^\(\w\)|\^\d)?"
-TOKEN = re.compile(
-    rf"(?P<derivative>d{SYMBOL}/d{SYMBOL})|(?P<fraction>\d+/\d+)|(?P<hadamard>\(\.\))|(?P<sum>sum_\w)"
-    rf"|(?P<symbol>{SYMBOL})|(?P<number>\d+(?:\.\d+)?)|(?P<power>\^\w)|(?P<sign>[-+=()\[\],;])|(?P<space>\s+)"
+from handnet.notation import (
+    Activated,
+    Equal,
+    Group,
+    Matrix,
+    Node,
+    Number,
+    Power,
+    Product,
+    Sum,
+    SumOver,
+    Symbol,
+    parse,
 )
+
 GREEK = {"sigma": "&#x3C3;", "delta": "&#x3B4;", "gamma": "&#x3B3;"}
-
-
-class NotationError(ValueError):
-    """The text is not in the note's notation."""
+SIGNS = {"-": "<mo>&#x2212;</mo>", "+": "<mo>+</mo>", "(.)": "<mo>&#x2299;</mo>", "": ""}
 
 
 def mathml(text: str) -> str:
@@ -37,95 +39,42 @@ def mathml(text: str) -> str:
     >>> mathml("T_0")
     '<math><mrow><msub><mi>T</mi><mn>0</mn></msub></mrow></math>'
     """
-    parser = _Parser(text)
-    row = parser.row(())
-    if parser.kind:
-        raise NotationError(f"{text!r} has {parser.token!r} where it should end")
-    return f"<math>{row}</math>"
+    return f"<math><mrow>{_set(parse(text))}</mrow></math>"
 
 
-class _Parser:
-    """Reads one token after the other."""
+def _set(node: Node) -> str:
+    match node:
+        case Number(text):
+            above, line, below = text.partition("/")
+            return f"<mfrac><mn>{above}</mn><mn>{below}</mn></mfrac>" if line else f"<mn>{text}</mn>"
+        case Symbol(text):
+            above, line, below = text.partition("/")
+            return f"<mfrac>{_differential(above)}{_differential(below)}</mfrac>" if line else _symbol(text)
+        case Group(inside):
+            return _parenthesized(inside)
+        case Activated(inside):
+            return _symbol("sigma") + _parenthesized(inside)
+        case Power(base, exponent):
+            return f"<msup>{_set(base)}{_plain(exponent)}</msup>"
+        case Matrix(rows):
+            # The page draws its brackets.
+            return f"<mtable>{''.join(map(_row, rows))}</mtable>"
+        case SumOver(index, body):
+            return f"<munder><mo>&#x2211;</mo><mi>{index}</mi></munder>{_set(body)}"
+        case Sum(terms):
+            return "".join(SIGNS[sign] + _set(term) for sign, term in terms)
+        case Product(factors, sign):
+            return SIGNS[sign].join(map(_set, factors))
+        case Equal(left, right):
+            return f"{_set(left)}<mo>=</mo>{_set(right)}"
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = self._tokens()
-        self.kind, self.token = "", ""
-        self._next()
 
-    def _tokens(self) -> Iterator[tuple[str, str]]:
-        at = 0
-        while at < len(self.text):
-            match = TOKEN.match(self.text, at)
-            if match is None:
-                raise NotationError(f"{self.text!r} has {self.text[at]!r}, which the notation does not")
-            if match.lastgroup != "space":
-                yield str(match.lastgroup), match[0]
-            at = match.end()
+def _parenthesized(inside: Node) -> str:
+    return f"<mrow><mo>(</mo><mrow>{_set(inside)}</mrow><mo>)</mo></mrow>"
 
-    def _next(self) -> str:
-        before = self.token
-        self.kind, self.token = next(self.tokens, ("", ""))
-        return before
 
-    def row(self, until: tuple[str, ...]) -> str:
-        """Everything up to one of these signs."""
-        parts = []
-        while self.kind and self.token not in until:
-            parts.append(self._powered())
-        return f"<mrow>{''.join(parts)}</mrow>"
-
-    def _powered(self) -> str:
-        base = self._factor()
-        while self.kind == "power":
-            power = self._next()[1:]
-            base = f"<msup>{base}{_plain(power)}</msup>"
-        return base
-
-    def _factor(self) -> str:
-        kind, token = self.kind, self._next()
-        if token == "(":
-            inside = self.row((")",))
-            self._expect(")")
-            return f"<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>"
-        if token == "[":
-            return self._matrix()
-        if kind == "derivative":
-            above, below = (_differential(part) for part in token.split("/"))
-            return f"<mfrac>{above}{below}</mfrac>"
-        if kind == "fraction":
-            above, below = token.split("/")
-            return f"<mfrac><mn>{above}</mn><mn>{below}</mn></mfrac>"
-        if kind == "hadamard":
-            return "<mo>&#x2299;</mo>"
-        if kind == "sum":
-            return f"<munder><mo>&#x2211;</mo><mi>{token[-1]}</mi></munder>"
-        if kind == "symbol":
-            return _symbol(token)
-        if kind == "sign" and token in "+-=":
-            return f"<mo>{'&#x2212;' if token == '-' else token}</mo>"
-        if kind == "number":
-            return f"<mn>{token}</mn>"
-        raise NotationError(f"{self.text!r} has {token!r} where a factor should stand")
-
-    def _matrix(self) -> str:
-        rows: list[list[str]] = [[]]
-        while True:
-            rows[-1].append(self.row((",", ";", "]")))
-            sign = self._next()
-            if sign == "]":
-                break
-            if not sign:
-                raise NotationError(f"{self.text!r} has no closing ]")
-            if sign == ";":
-                rows.append([])
-        cells = ("".join(f"<mtd>{cell}</mtd>" for cell in row) for row in rows)
-        table = "".join(f"<mtr>{row}</mtr>" for row in cells)
-        return f"<mtable>{table}</mtable>"  # the page draws its brackets
-
-    def _expect(self, sign: str) -> None:
-        if self._next() != sign:
-            raise NotationError(f"{self.text!r} has no closing {sign}")
+def _row(entries: Iterable[Node]) -> str:
+    return f"<mtr>{''.join(f'<mtd><mrow>{_set(entry)}</mrow></mtd>' for entry in entries)}</mtr>"
 
 
 def _differential(text: str) -> str:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from comparisons.output.mathml import mathml
+from comparisons.extras import extra
 from comparisons.output.report import check_line, versions_line
 from comparisons.reference.quantities import element_name, quantity_name
-from comparisons.studies.equations import misprints
-from comparisons.studies.proof import counted
-from comparisons.studies.sweep import Sweep
-from comparisons.studies.work import extra
 from comparisons.verdict.comparison import FEW_NUMBERS, Comparison
 from comparisons.verdict.distance import greatest
 from comparisons.verdict.measured import ELEMENT_COLUMNS, VERDICTS, Measured
@@ -35,14 +30,6 @@ ROW_ORDER = (
 ELEMENT_ORDER = (
     *("name", "verdict", "hand", "torch", "error", "tolerance"),
     *("quantity", "layer", "sample", "row", "column"),
-)
-WORKED_ORDER = (
-    *("name", "printed", "autograd", "verdict", "explained_by"),
-    *("quantity", "layer", "step", "index", "error", "tolerance"),
-)
-SWEEP_ORDER = (
-    *("sizes", "activation", "dtype", "scale", "networks", "failures", "undecided", "max_error_over_tolerance"),
-    *("numbers", "worst_index", "batch", "seed", "seconds", "networks_per_second"),
 )
 # Shown as they are in the CSV files; every other float with four digits, and whole in the cell's data.
 WHOLE = {"hand", "torch", "printed", "autograd"}
@@ -142,17 +129,23 @@ def to_html(comparison: Comparison, directory: str | os.PathLike[str]) -> None:
     """
     check_installed()
     what = f"{'-'.join(map(str, comparison.sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}"
-    text = comparison_page(comparison, f"{what} beside autograd")(versions_line())
+    messages = [] if comparison.passed else [comparison.message()]
+    sections = comparison_sections({"": comparison})
+    answer = check_line(comparison)
+    write(render(f"{what} beside autograd", answer, comparison.passed, sections, messages, versions_line()), directory)
+
+
+def write(text: str, directory: str | os.PathLike[str]) -> None:
+    """Write the page as index.html, all of it or, on failure, nothing.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     Path(directory).mkdir(parents=True, exist_ok=True)
     with replacing(Path(directory) / "index.html") as path:
         path.write_text(text, encoding="utf-8")
-
-
-def comparison_page(comparison: Comparison, title: str) -> Callable[[str], str]:
-    """Return what makes the page of one comparison, given the line that says where its numbers come from."""
-    answer = check_line(comparison)
-    messages = [] if comparison.passed else [comparison.message()]
-    return partial(render, title, answer, comparison.passed, comparison_sections({"": comparison}), messages)
 
 
 def comparison_sections(results: Mapping[str, Comparison]) -> list[Section]:
@@ -176,9 +169,9 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
         f"{'-'.join(map(str, measured[0].sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}:"
         f" {numbers:,} numbers in {measured[-1].step - start + 1} steps."
     ]
-    if comparison.blind:
-        text.append(f"These data cannot show: {', '.join(comparison.blind)}.")
-    section = Section(identity, title or "comparison", "ok" if _passed(measured) else "wrong", text)
+    if comparison.blind_is_quick and comparison.blind:
+        text.append(f"These data cannot show {comparison.blind_kinds()}: {', '.join(comparison.blind)}.")
+    section = Section(identity, title or "comparison", _verdict(comparison, measured), text)
     caption = "The row of comparison.csv with the greatest error for each quantity and layer"
     section.tables.append(table(worst, f"{identity}-rows", caption, ROW_ORDER))
     problem = comparison.problems.get((case, start))
@@ -202,8 +195,11 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
     return section
 
 
-def _passed(measured: Sequence[Measured]) -> bool:
-    return not any(m.verdict in ("wrong", "inherited") for m in measured)
+def _verdict(comparison: Comparison, measured: Sequence[Measured]) -> str:
+    """The verdict of a case: of what is only undecided it is so where no step could judge it."""
+    if any(m.verdict in ("wrong", "inherited") for m in measured):
+        return "wrong"
+    return "undecided" if any(m.case == measured[0].case for m in comparison.unjudged) else "ok"
 
 
 def _worst(measured: Sequence[Measured]) -> list[Measured]:
@@ -377,15 +373,15 @@ def _powers(values: FloatArray) -> FloatArray:
 
 def training_figure(training: pd.DataFrame) -> dict[str, str]:
     """Return the costs of both trainings over each other, and how far their weights drift apart."""
-    (left, costs), (right, drift) = _axes(4.5), _axes(4.5)
+    (left, costs), (right, drift) = axes(4.5), axes(4.5)
     steps = training["step"]
     numbers = training[["cost_hand", "cost_torch", "drift"]]
     numbers = numbers.where(numbers.abs() < COME_APART)
     costs.plot(steps, numbers["cost_torch"], color=FIRST, linewidth=4, alpha=0.5, label="torch")
     costs.plot(steps, numbers["cost_hand"], color=SECOND, linewidth=1.2, label="by hand")
     costs.set(xlabel="step", ylabel="cost")
-    for axes in (costs, drift):
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    for plot in (costs, drift):
+        plot.xaxis.get_major_locator().set_params(integer=True)
     drift.plot(steps, numbers["drift"], color=FIRST)
     drift.set(xlabel="step", ylabel="difference of weights")
     if (numbers["drift"] > 0).any():
@@ -395,59 +391,33 @@ def training_figure(training: pd.DataFrame) -> dict[str, str]:
     start, end = training["cost_hand"].iloc[0], training["cost_hand"].iloc[-1]
     worst = training["drift"].max()
     return {
-        "svg": _svg(left) + _svg(right),
+        "svg": svg(left) + svg(right),
         "alternative": f"Two trainings side by side: the cost goes from {start:.4g} to {end:.4g} by hand;"
         f" their weights drift apart by up to {worst:.4g}.",
         "caption": f"Two trainings on their own, {len(training)} steps, as in training.csv: cost and drift.",
     }
 
 
-def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
-    """Return how many numbers of a sweep have which error / tolerance."""
-    plot, axes = _axes(8)
-    counts = histogram.groupby(["dtype", "at_least"])["numbers"].sum().unstack("dtype")
-    edges = [f"$2^{{{int(np.log2(edge))}}}$" if edge > 0 else "0" for edge in counts.index]
-    places = np.arange(len(edges))
-    width = 0.8 / len(counts.columns)
-    for i, (dtype, colour) in enumerate(zip(counts.columns, (FIRST, SECOND), strict=False)):
-        axes.bar(places + i * width, counts[dtype], width, color=colour, align="edge", label=str(dtype))
-    tolerance = list(counts.index).index(1.0)
-    axes.axvline(tolerance, color=INK, linestyle="--", linewidth=1)
-    beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "top"}
-    axes.annotate("tolerance", (tolerance, counts.max().max()), color=INK, **beside)
-    axes.set_yscale("log")
-    axes.set(xlabel="error / tolerance, from this power of 2 on", ylabel="numbers")
-    axes.set_xticks(places[::4], edges[::4])
-    axes.legend(frameon=False, labelcolor=INK, loc="upper center")
-    beyond = int(histogram[histogram["at_least"] >= 1]["numbers"].sum())
-    total = int(histogram["numbers"].sum())
-    return {
-        "svg": _svg(plot),
-        "alternative": f"Histogram of error / tolerance of {total:,} numbers; {beyond:,} lie beyond the tolerance.",
-        "caption": "How far from autograd the numbers lie, in units of their tolerance, as in sweep_histogram.csv.",
-    }
-
-
-def _axes(width: float) -> tuple[Any, Any]:
+def axes(width: float) -> tuple[Any, Any]:
     """A figure, so many inches wide, in the colours of the page; not by way of pyplot, which keeps all figures."""
     figures = extra("matplotlib.figure", "html")
     figure = figures.Figure(figsize=(width, 2.8))
     # Fixed margins: laying a figure out takes as long again as drawing it.
     figure.subplots_adjust(left=0.8 / width, right=1 - 0.1 / width, bottom=0.17, top=0.95)
     figure.patch.set_alpha(0)
-    axes = figure.subplots()
-    axes.patch.set_alpha(0)
-    axes.tick_params(colors=INK, which="both")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.grid(color=LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
+    plot = figure.subplots()
+    plot.patch.set_alpha(0)
+    plot.tick_params(colors=INK, which="both")
+    plot.xaxis.label.set_color(INK)
+    plot.yaxis.label.set_color(INK)
+    plot.grid(color=LINE, linewidth=0.8)
+    plot.set_axisbelow(True)
+    for side in plot.spines.values():
         side.set_color(LINE)
-    return figure, axes
+    return figure, plot
 
 
-def _svg(figure: Any) -> str:
+def svg(figure: Any) -> str:
     """The figure as SVG that takes its colours from the page."""
     matplotlib = extra("matplotlib", "html")
     written = io.StringIO()
@@ -458,122 +428,6 @@ def _svg(figure: Any) -> str:
     for colour, variable in COLOURS.items():
         text = text.replace(colour, variable)
     return text
-
-
-# The note's equations.
-
-
-def equation_section(frame: pd.DataFrame, values: pd.DataFrame) -> Section:
-    """Return the equations of the note, set as mathematics, with their numbers for one network."""
-    section = Section("equations", "The note's equations")
-    wrong = len(misprints(frame))
-    loose = int((frame["as_printed"] == "notation").sum())
-    section.text = [
-        f"{len(frame)} equations as printed, each beside autograd: {wrong} are misprinted, {loose} have loose notation."
-        " The numbers are those of the network of the case note, as in equation_values.csv."
-    ]
-    for row in frame.to_dict("records"):
-        numbers = values[values["equation"] == row["equation"]]
-        names = {"printed": "by hand", "autograd": "autograd"}
-        if row["corrected"]:
-            names = {"printed": "as printed", "corrected": "corrected", "autograd": "autograd"}
-        left, step, _ = str(row["quantity"]).partition(" after the step")
-        section.equations.append(
-            {
-                "name": row["equation"],
-                "as_printed": row["as_printed"],
-                "left": mathml(left) + (" after the step" if step else ""),
-                "printed": mathml(row["printed"]),
-                "corrected": mathml(row["corrected"]) if row["corrected"] else "",
-                "remark": row["remark"],
-                "max_error": "" if np.isnan(row["max_error"]) else f"{row['max_error']:.4g}",
-                "columns": ["element", *names.values()],
-                "numbers": _numbers(left, numbers, list(names)),
-                "folded": row["as_printed"] == "agrees",
-            }
-        )
-    columns = ["equation", "quantity", "as_printed", "max_error", "as_corrected", "remark"]
-    section.tables.append(table(frame, "equations-rows", "The rows of equations.csv", columns, folded=True))
-    return section
-
-
-def _numbers(left: str, values: pd.DataFrame, names: Sequence[str]) -> list[list[Cell]]:
-    """A row for each element of an equation's left side."""
-    rows = []
-    for value in values.to_dict("records"):
-        element = left if len(values) == 1 else f"{left} [{value['row']}, {value['column']}]"
-        shown = [value[name] for name in names]
-        rows.append([Cell(element), *(Cell("") if np.isnan(v) else Cell(f"{v:.6g}", repr(v)) for v in shown)])
-    return rows
-
-
-# Mistakes, sweeps, worked examples.
-
-
-def mistake_section(frame: pd.DataFrame) -> Section:
-    """Return the matrix of mistakes and architectures, and the rows where something was missed."""
-    count = counted(frame)
-    alone = count[~count["mistake"].str.contains(" + ", regex=False)]
-    rows = []
-    for mistake, part in alone.groupby("mistake", sort=False):
-        row: dict[str, Any] = {"mistake": mistake}
-        for sizes in frame["sizes"].unique():
-            row[sizes] = _times(part[part["sizes"] == sizes], mistake == "none")
-        rows.append(row)
-    section = Section("mistakes", "Every known mistake, made on purpose")
-    section.text = [
-        "How many times each mistake counts on each architecture; marked where it was every time caught, located"
-        " (where everything is given) and named, else with how many times it was. Empty where none counts."
-    ]
-    matrix = pd.DataFrame(rows)
-    section.tables.append(table(matrix, "mistakes-matrix", "Mistakes by architecture", list(matrix.columns)))
-    missed = count[(count["mistake"] != "none") & ~(count["caught"].astype(bool) & count["is_named"])]
-    caption = "Rows of mistakes.csv in which the mistake was not named"
-    section.tables.append(table(missed, "mistakes-missed", caption, list(frame.columns)))
-    return section
-
-
-def _times(part: pd.DataFrame, right: bool) -> Cell:
-    if part.empty:
-        return Cell("")
-    if right:
-        alarms = int(part["caught"].sum())
-        return Cell(f"{alarms} alarms in {len(part)}", mark="wrong" if alarms else "ok")
-    whole = part[part["given"] == "all"]
-    counts = {
-        "caught": (int(part["caught"].sum()), len(part)),
-        "located": (int(whole["located"].sum()), len(whole)),
-        "named": (int(part["is_named"].sum()), len(part)),
-    }
-    if all(some == every for some, every in counts.values()):
-        return Cell(str(len(part)), str(len(part)), mark="ok")
-    said = (f"{what} {some} of {every}" for what, (some, every) in counts.items() if some < every)
-    return Cell(", ".join(said), mark="wrong")
-
-
-def sweep_section(made: Sweep) -> Section:
-    """Return the histogram and the rows of a sweep."""
-    section = Section("sweep", "Random networks")
-    section.text = [] if made.passed else [f"The worst network alone: {made.replay}"]
-    section.figures.append(sweep_figure(made.histogram))
-    frame = made.frame
-    section.tables.append(table(frame, "sweep-rows", "The rows of sweep.csv", SWEEP_ORDER))
-    return section
-
-
-def planted_section(frame: pd.DataFrame) -> Section:
-    """Return the rows of a sweep of mistakes."""
-    section = Section("planted", "Every known mistake, swept over random networks")
-    section.tables.append(table(frame, "planted-rows", "The rows of planted.csv", list(frame.columns)))
-    return section
-
-
-def worked_section(title: str, source: str, frame: pd.DataFrame, names: Sequence[str]) -> Section:
-    """Return the printed numbers of a worked example, each with its verdict."""
-    section = Section("worked", title or str(frame["example"].iloc[0]), source=source)
-    shown = frame.assign(name=list(names))
-    section.tables.append(table(shown, "worked-rows", "The rows of worked.csv", WORKED_ORDER))
-    return section
 
 
 # Tables.

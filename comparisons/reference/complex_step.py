@@ -46,7 +46,7 @@ def third_opinion(problem: Problem, key: Key, index: tuple[int, ...]) -> float |
     if derivative is None or quantity != "weight":
         return derivative
     old = problem.weights[layer - 1]
-    trained = problem.train_biases or index[-2] < len(old) - 1
+    trained = problem.train_biases or not problem.stated.biases or index[-2] < len(old) - 1
     return float(old[index]) - (problem.learning_rate * derivative if trained else 0.0)
 
 
@@ -57,21 +57,24 @@ def _opinion(
 ) -> float | None:
     """The cost, or its derivative along the step, or the activation to read."""
     what, layer, index = step or ("", 0, ())
+    penalty: Any = 0.0
     a: Any = problem.inputs.astype(np.complex128)
     with np.errstate(all="ignore"):
         for l, (w, name) in enumerate(zip(problem.weights, problem.activation, strict=True), start=1):
             wide = w.astype(np.complex128)
             if (what, layer) == ("w", l):
                 wide[index] += STEP * 1j
-            z = a @ wide[:-1] + wide[-1]
+            z = a @ wide[:-1] + wide[-1] if problem.stated.biases else a @ wide
             if (what, layer) == ("z", l):
                 z[index] += STEP * 1j
-            if name == "relu" and (np.abs(z.real) <= KINK * np.abs(z.real).max()).any():
+            if name in ("relu", "leaky_relu") and (np.abs(z.real) <= KINK * np.abs(z.real).max()).any():
                 return None
             a = ACTIVATIONS[name](z)
             if read and read[0] == l:
                 return _finite(a[read[1]].real)
-        cost = ((a - problem.targets) ** 2).sum() / (2 * len(a))
+            if what == "w" and problem.stated.l2:
+                penalty += problem.stated.l2 / 2 * ((wide[:-1] if problem.stated.biases else wide) ** 2).sum()
+        cost = _cost(problem, z, a) + penalty
     return _finite(cost.imag / STEP if step else cost.real)
 
 
@@ -84,10 +87,33 @@ def _sigmoid(z: FloatArray) -> FloatArray:
     return np.where(z.real < 0, e, 1) / (1 + e)
 
 
+def _sum_of_exponentials(z: FloatArray) -> FloatArray:
+    return np.exp(z - z.real.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True)
+
+
+def _cost(problem: Problem, z: FloatArray, a: FloatArray) -> FloatArray:
+    """C of all samples, without the penalty."""
+    targets, samples = problem.targets, len(a)
+    values = {
+        "half_squared_error": lambda: ((a - targets) ** 2).sum() / 2,
+        "squared_error": lambda: ((a - targets) ** 2).sum(),
+        "mean_squared_error": lambda: ((a - targets) ** 2).sum() / a.shape[-1],
+        # -T log a - (1 - T) log(1 - a), by way of 1 - sigma(z) = sigma(-z).
+        "binary_cross_entropy": lambda: -(targets * np.log(_sigmoid(z)) + (1 - targets) * np.log(_sigmoid(-z))).sum(),
+        "cross_entropy": lambda: -(targets * np.log(a)).sum(),
+    }
+    total: FloatArray = values[problem.stated.cost]()
+    return total / samples if problem.stated.reduction == "mean" else total
+
+
 # Analytic continuations, each on its side of a kink.
 ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
     "relu": lambda z: np.where(z.real > 0, z, 0),
     "identity": lambda z: z,
+    "leaky_relu": lambda z: np.where(z.real > 0, z, 0.01 * z),
+    "elu": lambda z: np.where(z.real > 0, z, np.expm1(z)),
+    "softplus": lambda z: np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z))),
+    "softmax": lambda z: np.exp(z - z.real.max(axis=-1, keepdims=True)) / _sum_of_exponentials(z),
 }

@@ -80,6 +80,24 @@ def quantity_name(key: Key) -> str:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What is stated of a network beside its weights and activations, and decides which numbers are right.
+
+    Attributes
+    ----------
+    cost, reduction, l2, biases : as of a `handnet.Network`
+    """
+
+    cost: str = "half_squared_error"
+    reduction: str = "mean"
+    l2: float = 0.0
+    biases: bool = True
+
+
+THE_NOTES = Statement()
+
+
+@dataclass(frozen=True)
 class Problem:
     """What both sides start from: the weights, the samples, and how to step.
 
@@ -91,6 +109,7 @@ class Problem:
     learning_rate, train_biases : of the step
     device : where torch computes
     rtol, atol : the caller's own tolerance, instead of the derived one where either is given
+    stated : the cost and the like
     """
 
     weights: tuple[FloatArray, ...]
@@ -102,11 +121,12 @@ class Problem:
     device: str = "cpu"
     rtol: float | None = None
     atol: float | None = None
+    stated: Statement = THE_NOTES
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """m_0 .. m_L."""
-        return (self.weights[0].shape[-2] - 1, *(w.shape[-1] for w in self.weights))
+        return (self.weights[0].shape[-2] - self.stated.biases, *(w.shape[-1] for w in self.weights))
 
     def shape(self, key: Key) -> tuple[int, ...]:
         """Return the shape that a quantity must have."""

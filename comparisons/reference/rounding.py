@@ -24,6 +24,8 @@ from handnet.activations import FloatArray
 
 # The bounds are themselves computed in float64; this covers what their own evaluation may lose.
 SLACK = 1 + 2.0**-20
+# The activations that there is a bound for.
+ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "identity"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Ball:
     def of(cls, value: FloatArray, error: FloatArray | float = 0.0) -> Ball:
         """Make a ball in float64 around `value`; what is NaN or infinite has no bound."""
         wide = value.astype(np.float64)
-        radius = np.broadcast_to(np.asarray(error, np.float64), wide.shape) * SLACK
+        radius = np.asarray(error, np.float64) * SLACK
+        if radius.shape != wide.shape:
+            radius = np.broadcast_to(radius, wide.shape)
         return cls(wide, where_bounded(np.isfinite(wide) & ~np.isnan(radius), radius))
 
     @cached_property
@@ -217,13 +221,21 @@ class Rounding:
         if name == "sigmoid":
             # d log sigma' / dz lies within +-1, so sigma' grows by less than exp(2 e) over the interval.
             spread = np.fmin(z.error * e / (1 + e) ** 2 * np.exp(2 * z.error), 1.0)
+            # 1 - 1 / (1 + e^z), for one: sum and quotient round by u of 1 - a each, e^z by 8 u, of which a (1 - a)
+            # remain, and the difference by u of a. Larger than 9 u a only where a < 0.4, and 2 u at a = 0.
+            other = (self.gamma(2) + self.gamma(8) * size) * np.abs(1 - size) + self.gamma(1) * size
         elif name == "tanh":
             # The same with +-2; sech^2 z = 4 exp(-2|z|) / (1 + exp(-2|z|))^2.
             spread = np.fmin(z.error * 4 * e**2 / (1 + e**2) ** 2 * np.exp(4 * z.error), 2.0)
+            # (e^z - e^-z) / (e^z + e^-z), for one: each exponential rounds by 8 u, of which half of 1 - a^2 remains,
+            # and difference, sum and quotient by u of a each. Larger than 9 u |a| only where |a| < 0.7, and 8 u at 0.
+            # (e^2z - 1) / (e^2z + 1), 2 / (1 + e^-2z) - 1 and 1 - 2 / (1 + e^2z) lie within the greater of the two.
+            other = self.gamma(8) * np.abs(1 - size**2) + self.gamma(3) * size
         else:
             raise ValueError(f"activation {name!r} has no bound")
         # Not `underflow`: an exponential may vanish wholly in one evaluation and be subnormal in another.
-        return spread + self.gamma(9) * (size + 2 * spread) + 8 * self.tiny
+        rounding = np.fmax(self.gamma(9) * size, other) + self.gamma(18) * spread
+        return spread + rounding + 8 * self.tiny
 
     def slope(self, name: str, a: Ball, z: Ball | None) -> Ball:
         """sigma' in terms of a, as a ball; for relu near its kink, where both 0 and 1 are right, the whole of 1."""

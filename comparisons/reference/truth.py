@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from comparisons.reference.quantities import Key, Problem
-from comparisons.reference.rounding import Rounding
+from comparisons.reference.quantities import THE_NOTES, Key, Problem
+from comparisons.reference.rounding import ACTIVATIONS, Bounds, Rounding
 from comparisons.reference.twin import Twin, TwinPass
 from handnet.activations import FloatArray
 
@@ -26,20 +28,29 @@ class Truth:
     ----------
     twin : the torch model
     run : autograd's own pass and torch's step
-    bounds : on any evaluation of each quantity
+    bounds : on any evaluation of each quantity, as `run` has them
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.twin = Twin(problem.weights, problem.activation, problem.device)
+        self.twin = Twin(problem.weights, problem.activation, problem.device, problem.stated)
         self._how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
-        self.run = self.twin.run(*self._how)
-        self.rounding = Rounding(problem.inputs.dtype)
-        self.bounds = self.rounding.bounds(problem.weights, problem.activation, self.run, *self._how)
+        self._bounding: _Bounding = ByFormulas(self) if by_formulas(problem) else ByOperations(self)
+        self.run: TwinPass
+        self.bounds: TwinPass | Bounds
+        self.run, self.bounds = self._bounding.run()
+
+    def how(self) -> tuple[FloatArray, FloatArray, float, bool]:
+        """The arguments of a run of the twin."""
+        return self._how
 
     def run_from(self, weights: tuple[FloatArray, ...]) -> TwinPass:
         """Return autograd's pass and torch's step from other weights, on the same samples."""
-        return Twin(weights, self.problem.activation, self.problem.device).run(*self._how)
+        return Twin(weights, self.problem.activation, self.problem.device, self.problem.stated).run(*self._how)
+
+    def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
+        """Return torch's value of one equation on these upstream values, and its tolerance."""
+        return wide(self.problem, self._bounding.local(key, upstream))
 
     @cached_property
     def pairs(self) -> dict[Key, Pair]:
@@ -56,9 +67,103 @@ class Truth:
         bounds = self.bounds.quantities()
         return {key: wide(problem, (value, bounds[key])) for key, value in self.run.quantities().items()}
 
+    def slopes(self) -> list[Pair]:
+        """Return da^(l)/dz^(l) of the layers 1 .. L, and the bounds on them."""
+        return self._bounding.slopes()
+
 
 def wide(problem: Problem, pair: Pair) -> Pair:
     """Turn torch's value and the bound on any evaluation into float64 and a tolerance."""
     value = pair[0].astype(np.float64)
     tolerance = problem.tolerance(value, np.broadcast_to(pair[1], value.shape))
     return value, np.where(np.isfinite(value) & ~np.isnan(tolerance), tolerance, np.inf)
+
+
+# Two ways to the same bounds.
+
+
+class _Bounding(Protocol):
+    def run(self) -> tuple[TwinPass, TwinPass | Bounds]: ...
+
+    def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair: ...
+
+    def slopes(self) -> list[Pair]: ...
+
+
+def by_formulas(problem: Problem) -> bool:
+    """Whether the bounds are those of the note's own network, whose formulas are written out, and quick."""
+    return problem.stated == THE_NOTES and set(problem.activation) <= ACTIVATIONS
+
+
+class ByOperations:
+    """The bounds operation by operation, as torch computes: for any network."""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth, self.problem = truth, truth.problem
+
+    def run(self) -> tuple[TwinPass, TwinPass]:
+        """Return the pass and the bounds on it."""
+        return self.truth.twin.bounded_run(*self.truth.how())
+
+    def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
+        """Return one quantity by its own equation, and the bound on it."""
+        return self.truth.twin.bounded_local(key, upstream, self.problem)
+
+    def slopes(self) -> list[Pair]:
+        """Return the slopes, and the bounds on them."""
+        z, bounds = self.truth.run.preactivations, self.truth.bounds.preactivations
+        return list(zip(*self.truth.twin.bounded_slopes(z, bounds), strict=True))
+
+
+class ByFormulas:
+    """The same bounds for the note's own network, written out in NumPy: several times as fast for small networks."""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth, self.problem, self.twin = truth, truth.problem, truth.twin
+        self.rounding = Rounding(self.problem.inputs.dtype)
+
+    def run(self) -> tuple[TwinPass, Bounds]:
+        """Return the pass and the bounds on it."""
+        run = self.twin.run(*self.truth.how())
+        return run, self.rounding.bounds(self.problem.weights, self.problem.activation, run, *self.truth.how())
+
+    def slopes(self) -> list[Pair]:
+        """Return the slopes, and the bounds on them."""
+        bounds = self.truth.bounds
+        values = self.twin.slopes(self.truth.run.preactivations)
+        return list(zip(values, bounds.slopes if isinstance(bounds, Bounds) else (), strict=True))
+
+    def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
+        """Return one quantity by its own equation, and the bound on it."""
+        quantity, layer = key
+        l = len(self.problem.weights) if layer is None else layer
+        at_the_output = quantity == "delta" and l == len(self.problem.weights)
+        pair: Pair = getattr(self, "_output_delta" if at_the_output else f"_{quantity}")(l, *upstream)
+        return pair
+
+    def _activation(self, l: int, a_below: FloatArray) -> Pair:
+        z, a = self.twin.local_activation(l, a_below)
+        w, name = self.problem.weights[l - 1], self.problem.activation[l - 1]
+        return a, self.rounding.local_activation(name, a_below, w, z, a)
+
+    def _cost(self, l: int, output: FloatArray) -> Pair:
+        targets = self.problem.targets
+        return self.twin.local_cost(output, targets), self.rounding.local_cost(output, targets)
+
+    def _output_delta(self, l: int, output: FloatArray) -> Pair:
+        targets, name = self.problem.targets, self.problem.activation[-1]
+        value = self.twin.local_output_delta(output, targets)
+        return value, self.rounding.local_output_delta(name, output, targets)
+
+    def _delta(self, l: int, delta_above: FloatArray, a: FloatArray) -> Pair:
+        w_above, name = self.problem.weights[l], self.problem.activation[l - 1]
+        value = self.twin.local_hidden_delta(l, delta_above, a)
+        return value, self.rounding.local_hidden_delta(name, delta_above, w_above, a)
+
+    def _gradient(self, l: int, a_below: FloatArray, delta: FloatArray) -> Pair:
+        return self.twin.local_gradient(l, a_below, delta), self.rounding.local_gradient(a_below, delta)
+
+    def _weight(self, l: int, gradient: FloatArray) -> Pair:
+        rate, biases = self.problem.learning_rate, self.problem.train_biases
+        new = self.twin.local_updated(l, gradient, rate, biases)
+        return new, self.rounding.local_updated(new, gradient, rate, biases)

@@ -1,13 +1,13 @@
 """The identical network in PyTorch: weights copied in, every number copied out of autograd.
 
-The twin takes plain arrays and borrows nothing of handnet's mathematics: layers are nn.Linear and torch's
-own activations, the loss is nn.MSELoss, the gradients are autograd's and the step is torch's SGD.
+The twin takes plain arrays and borrows nothing of handnet's mathematics: layers are nn.Linear and torch's own
+activations, the loss is torch's own, the gradients are autograd's and the step is torch's SGD.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,23 +19,45 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.optim.sgd import sgd
 
-from comparisons.reference.quantities import Quantities, in_order
+from comparisons.reference.bounds import RunningErrors
+from comparisons.reference.quantities import THE_NOTES, Key, Problem, Quantities, Statement, in_order
 from handnet import Network
 from handnet.activations import FloatArray
 
-MODULES: dict[str, type[nn.Module]] = {
+MODULES: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
     "identity": nn.Identity,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "softplus": nn.Softplus,
+    "softmax": partial(nn.Softmax, dim=-1),
 }
-# torch's own derivative kernels, the ones autograd itself calls: each takes a gradient and the activation a.
+aten = torch.ops.aten
+# torch's own derivative kernels, the ones autograd itself calls: each takes a gradient and the activation a. That of
+# softplus takes z, where the slope is 1 - e^-a.
 SLOPE_KERNELS: dict[str, Any] = {
-    "sigmoid": torch.ops.aten.sigmoid_backward,
-    "tanh": torch.ops.aten.tanh_backward,
-    "relu": lambda gradient, a: torch.ops.aten.threshold_backward(gradient, a, 0),
+    "sigmoid": aten.sigmoid_backward,
+    "tanh": aten.tanh_backward,
+    "relu": lambda gradient, a: aten.threshold_backward(gradient, a, 0),
     "identity": lambda gradient, a: gradient,
+    "leaky_relu": lambda gradient, a: aten.leaky_relu_backward(gradient, a, 0.01, True),
+    "elu": lambda gradient, a: aten.elu_backward(gradient, 1, 1, 1, True, a),
+    "softplus": lambda gradient, a: -gradient * torch.expm1(-a),
+    "softmax": lambda gradient, a: aten._softmax_backward_data(gradient, a, -1, a.dtype),
 }
+# torch's own losses, summed over samples and outputs. A cross-entropy is taken of z, where a may round to 0 or 1.
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "half_squared_error": partial(nn.MSELoss, reduction="sum"),
+    "squared_error": partial(nn.MSELoss, reduction="sum"),
+    "mean_squared_error": partial(nn.MSELoss, reduction="sum"),
+    "binary_cross_entropy": partial(nn.BCEWithLogitsLoss, reduction="sum"),
+    "cross_entropy": partial(nn.CrossEntropyLoss, reduction="sum"),
+}
+# The z that belongs to an activation, up to what makes no difference.
+LOGITS: dict[str, Callable[[Tensor], Tensor]] = {"binary_cross_entropy": torch.logit, "cross_entropy": torch.log}
+Parameters = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,14 @@ class TwinPass:
     gradients: tuple[FloatArray, ...]
     updated: tuple[FloatArray, ...]
 
+    @classmethod
+    def of(cls, tensors: dict[str, Any], array: Callable[[Tensor], FloatArray]) -> TwinPass:
+        """Make it of tensors, each turned into an array."""
+        arrays: dict[str, Any] = {
+            name: tuple(map(array, part)) if isinstance(part, tuple) else array(part) for name, part in tensors.items()
+        }
+        return cls(**arrays)
+
     def quantities(self) -> Quantities:
         """Return what is compared, in the order in which it is computed."""
         return in_order(self.activations, self.cost, self.deltas, self.gradients, self.updated)
@@ -76,6 +106,7 @@ class Twin:
     weights : sequence of arrays (..., m_(l-1) + 1, m_l)
     activation : one name per layer
     device : where torch computes, "cpu" or "cuda"
+    stated : the cost and the like
 
     Raises
     ------
@@ -83,13 +114,19 @@ class Twin:
         If the device is not there.
     """
 
-    def __init__(self, weights: Sequence[FloatArray], activation: Sequence[str], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        weights: Sequence[FloatArray],
+        activation: Sequence[str],
+        device: str = "cpu",
+        stated: Statement = THE_NOTES,
+    ) -> None:
         self.device = checked_device(device)
-        self.activation = tuple(activation)
+        self.activation, self.stated = tuple(activation), stated
         self.stack: tuple[int, ...] = weights[0].shape[:-2]
         with neutral():
-            self.model = build([w.shape[-2:] for w in weights], activation, weights[0].dtype)
-            # One (weight, bias) pair per layer, as nn.Linear keeps them: what the model is called with.
+            self.model = build([w.shape[-2:] for w in weights], activation, weights[0].dtype, stated.biases)
+            # Of each layer its weight and bias, as nn.Linear keeps them: what the model is called with.
             self.parameters = [self._linear(w) for w in weights]
             for tensor in self._leaves():
                 tensor.requires_grad_()
@@ -106,30 +143,47 @@ class Twin:
         train_biases : False leaves the biases as they are
         """
         with neutral():
-            seen = self._forward(self._tensor(inputs))
-            for tensor in seen:
-                tensor.retain_grad()
-            cost = self._cost(seen[-1], self._tensor(targets))
-            for leaf in self._leaves():
-                leaf.grad = None
-            torch.autograd.backward(cost.sum())
-            pairs = [(_grad(weight), _grad(bias)) for weight, bias in self.parameters]
-            steps = [
-                self._step(old, gradient, learning_rate, train_biases)
-                for old, gradient in zip(self.parameters, pairs, strict=True)
-            ]
-            z, a = seen[0::2], seen[1::2]
-            return TwinPass(
-                preactivations=tuple(self._array(tensor) for tensor in z),
-                activations=tuple(self._array(tensor) for tensor in a),
-                cost=self._array(cost),
-                activation_gradients=tuple(self._array(_grad(tensor)) for tensor in a),
-                deltas=tuple(self._array(_grad(tensor)) for tensor in z),
-                gradients=tuple(self._joined(*pair) for pair in pairs),
-                updated=tuple(self._joined(*pair) for pair in steps),
-            )
+            return TwinPass.of(self._pass(inputs, targets, learning_rate, train_biases), self._array)
 
-    def _forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+    def bounded_run(
+        self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool = True
+    ) -> tuple[TwinPass, TwinPass]:
+        """Return the same, and how far any evaluation of each number can lie from the exact one."""
+        with neutral(), RunningErrors() as errors:
+            tensors = self._pass(inputs, targets, learning_rate, train_biases)
+        bounds = TwinPass.of(tensors, lambda tensor: self._array(_error(errors, tensor)))
+        return TwinPass.of(tensors, self._array), bounds
+
+    def _pass(
+        self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool
+    ) -> dict[str, Any]:
+        """The pass and the step in tensors."""
+        seen = self._forward(self._tensor(inputs))
+        for tensor in seen:
+            tensor.retain_grad()
+        cost = self._cost(seen[-2], seen[-1], self._tensor(targets))
+        total = cost.sum() + self._penalty(self.parameters).sum() if self.stated.l2 else cost.sum()
+        for leaf in self._leaves():
+            leaf.grad = None
+        torch.autograd.backward(total)
+        gradients = [tuple(map(_grad, parameters)) for parameters in self.parameters]
+        steps = [
+            self._step(old, gradient, learning_rate, train_biases)
+            for old, gradient in zip(self.parameters, gradients, strict=True)
+        ]
+        z, a = seen[0::2], seen[1::2]
+        return {
+            "preactivations": z,
+            "activations": a,
+            "cost": cost + self._penalty(self.parameters) if self.stated.l2 else cost,
+            # A cross-entropy is computed from z, and dC/da is no number of its own.
+            "activation_gradients": tuple(tensor.grad for tensor in a if tensor.grad is not None),
+            "deltas": tuple(map(_grad, z)),
+            "gradients": tuple(map(self._joined, gradients)),
+            "updated": tuple(map(self._joined, steps)),
+        }
+
+    def _forward(self, inputs: Tensor, parameters: Sequence[Parameters] | None = None) -> tuple[Tensor, ...]:
         """z^(1), a^(1) .. z^(L), a^(L), caught by forward hooks on the modules of the model."""
 
         def model(parameters: dict[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
@@ -145,7 +199,7 @@ class Twin:
                     hook.remove()
             return tuple(seen)
 
-        outputs: tuple[Tensor, ...] = self._over_stack(model)(self._named(self.parameters), inputs)
+        outputs: tuple[Tensor, ...] = self._over_stack(model)(self._named(parameters or self.parameters), inputs)
         return outputs
 
     def train(
@@ -162,15 +216,14 @@ class Twin:
             x, t = self._tensor(inputs), self._tensor(targets)
             trained = self.parameters
             for _ in range(steps):
-                leaves = [tensor.requires_grad_() for pair in trained for tensor in pair]
-                gradients = torch.autograd.grad(self._cost(self._output(trained, x), t).sum(), leaves)
-                pairs = zip(trained, zip(gradients[0::2], gradients[1::2], strict=True), strict=True)
+                leaves = [tensor.requires_grad_() for parameters in trained for tensor in parameters]
+                *_, z, a = self._forward(x, trained)
+                cost = self._cost(z, a, t).sum()
+                cost = cost + self._penalty(trained).sum() if self.stated.l2 else cost
+                found = iter(torch.autograd.grad(cost, leaves))
+                pairs = [(old, tuple(next(found) for _ in old)) for old in trained]
                 trained = [self._step(old, gradient, learning_rate, train_biases) for old, gradient in pairs]
-            return tuple(self._joined(*pair) for pair in trained)
-
-    def _output(self, parameters: Sequence[tuple[Tensor, Tensor]], inputs: Tensor) -> Tensor:
-        outputs: Tensor = self._over_stack(partial(functional_call, self.model))(self._named(parameters), inputs)
-        return outputs
+            return tuple(self._array(self._joined(parameters)) for parameters in trained)
 
     # One equation at a time, on numbers that somebody else computed.
 
@@ -183,36 +236,91 @@ class Twin:
     def local_cost(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """Return C from this a^(L)."""
         with neutral(), torch.no_grad():
-            return self._array(self._cost(self._tensor(output), self._tensor(targets)))
+            return self._array(self._cost_of_output(self._tensor(output), targets))
 
     def local_output_delta(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """Return delta^(L) from this a^(L)."""
         with neutral():
-            a = self._tensor(output).requires_grad_()
-            (error,) = torch.autograd.grad(self._cost(a, self._tensor(targets)).sum(), a)
-            return self._array(SLOPE_KERNELS[self.activation[-1]](error, a.detach()))
+            return self._array(self._output_delta(self._tensor(output), targets))
 
     def local_hidden_delta(self, l: int, delta_above: FloatArray, a: FloatArray) -> FloatArray:
         """Return delta^(l) from this delta^(l+1) and a^(l)."""
         with neutral():
-            here = self._tensor(a).requires_grad_()
-            above = self._through(l + 1, here)
-            (passed,) = _pulled_back(self._tensor(delta_above), above, [here])
-            return self._array(SLOPE_KERNELS[self.activation[l - 1]](passed, here.detach()))
+            return self._array(self._hidden_delta(l, self._tensor(delta_above), self._tensor(a)))
 
     def local_gradient(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
         """Return dC/dW^(l) from this a^(l-1) and delta^(l)."""
         with neutral():
-            z = self._through(l, self._tensor(a_below))
-            return self._joined(*_pulled_back(self._tensor(delta), z, self.parameters[l - 1]))
+            return self._array(self._gradient(l, self._tensor(a_below), self._tensor(delta)))
 
     def local_updated(
         self, l: int, gradient: FloatArray, learning_rate: float, train_biases: bool = True
     ) -> FloatArray:
         """Return W^(l) after the step along this dC/dW^(l)."""
         with neutral():
-            pair = self._linear(gradient)
-            return self._joined(*self._step(self.parameters[l - 1], pair, learning_rate, train_biases))
+            step = self._step(self.parameters[l - 1], self._linear(gradient), learning_rate, train_biases)
+            return self._array(self._joined(step))
+
+    def bounded_local(
+        self, key: Key, upstream: Sequence[FloatArray], problem: Problem
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the quantity from these upstream values by its own equation, and the bound on any evaluation of it."""
+        quantity, layer = key
+        l = len(self.parameters) if layer is None else layer
+        with neutral(), RunningErrors() as errors:
+            values = [self._tensor(value) for value in upstream]
+            if quantity == "activation":
+                result = self.model[2 * l - 1](self._through(l, *values))
+            elif quantity == "cost":
+                result = self._cost_of_output(self._rounded(errors, l, *values), problem.targets)
+            elif quantity == "delta" and l == len(self.parameters):
+                result = self._output_delta(self._rounded(errors, l, *values), problem.targets)
+            elif quantity == "delta":
+                result = self._hidden_delta(l, values[0], self._rounded(errors, l, values[1]))
+            elif quantity == "gradient":
+                result = self._gradient(l, *values)
+            else:
+                gradient = self._linear(upstream[0])
+                step = self._step(self.parameters[l - 1], gradient, problem.learning_rate, problem.train_biases)
+                result = self._joined(step)
+        return self._array(result), self._array(_error(errors, result))
+
+    def _rounded(self, errors: RunningErrors, l: int, a: Tensor) -> Tensor:
+        """The activations of a curve, of which the implementation may have gone on with more digits than it returned.
+
+        It may have taken the slope, or the logarithm, before it rounded a: near saturation that is all of 1 - a.
+        """
+        if self.activation[l - 1] not in ("relu", "leaky_relu", "identity"):
+            info = torch.finfo(a.dtype)
+            errors.given(a, 4 * info.eps * a.double().abs() + 8 * info.tiny)
+        return a
+
+    def _cost_of_output(self, a: Tensor, targets: FloatArray) -> Tensor:
+        logit = LOGITS.get(self.stated.cost)
+        cost = self._cost(logit(a) if logit else a, a, self._tensor(targets))
+        return cost + self._penalty(self.parameters) if self.stated.l2 else cost
+
+    def _output_delta(self, a: Tensor, targets: FloatArray) -> Tensor:
+        logit = LOGITS.get(self.stated.cost)
+        with torch.no_grad():
+            leaf = logit(a) if logit else a
+        leaf = leaf.requires_grad_()
+        (error,) = torch.autograd.grad(self._cost(leaf, leaf, self._tensor(targets)).sum(), leaf)
+        return error if logit else SLOPE_KERNELS[self.activation[-1]](error, a.detach())
+
+    def _hidden_delta(self, l: int, delta_above: Tensor, a: Tensor) -> Tensor:
+        here = a.requires_grad_()
+        above = self._through(l + 1, here)
+        (passed,) = _pulled_back(delta_above, above, [here])
+        delta: Tensor = SLOPE_KERNELS[self.activation[l - 1]](passed, here.detach())
+        return delta
+
+    def _gradient(self, l: int, a_below: Tensor, delta: Tensor) -> Tensor:
+        z = self._through(l, a_below)
+        cost = (z * delta).sum()
+        if self.stated.l2:
+            cost = cost + self._penalty(self.parameters[l - 1 : l]).sum()
+        return self._joined(torch.autograd.grad(cost, self.parameters[l - 1]))
 
     def slopes(self, preactivations: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
         """Return da^(l)/dz^(l) of the layers 1 .. L, by autograd, from these z^(1) .. z^(L)."""
@@ -221,41 +329,62 @@ class Twin:
             values = [self.model[2 * l + 1](z) for l, z in enumerate(leaves)]
             return tuple(map(self._array, torch.autograd.grad([a.sum() for a in values], leaves)))
 
+    def bounded_slopes(
+        self, preactivations: Sequence[FloatArray], bounds: Sequence[FloatArray]
+    ) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+        """Return the same, and the bounds on them, from z that may lie so far off."""
+        with neutral(), RunningErrors() as errors:
+            leaves = [self._tensor(z) for z in preactivations]
+            for leaf, bound in zip(leaves, bounds, strict=True):
+                errors.given(leaf, self._tensor(bound))
+                leaf.requires_grad_()
+            values = [self.model[2 * l + 1](z) for l, z in enumerate(leaves)]
+            slopes = torch.autograd.grad([a.sum() for a in values], leaves)
+        return tuple(map(self._array, slopes)), tuple(self._array(_error(errors, slope)) for slope in slopes)
+
     # The pieces.
 
-    def _named(self, parameters: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    def _named(self, parameters: Sequence[Parameters]) -> dict[str, Tensor]:
         """The parameters by the names that the model has for them."""
-        names = {}
-        for l, (weight, bias) in enumerate(parameters):
-            names[f"{2 * l}.weight"], names[f"{2 * l}.bias"] = weight, bias
-        return names
+        return {
+            f"{2 * l}.{name}": tensor
+            for l, of_layer in enumerate(parameters)
+            for name, tensor in zip(("weight", "bias"), of_layer, strict=False)
+        }
 
     def _over_stack(self, function: Any) -> Any:
         return vmap(function) if self.stack else function
 
     def _through(self, l: int, a_below: Tensor) -> Tensor:
-        def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-            z: Tensor = functional_call(self.model[2 * l - 2], {"weight": weight, "bias": bias}, (x,))
-            return z
-
-        z: Tensor = self._over_stack(linear)(*self.parameters[l - 1], a_below)
+        """z^(l), by the function that nn.Linear calls."""
+        z: Tensor = self._over_stack(nn.functional.linear)(a_below, *self.parameters[l - 1])
         return z
 
-    def _cost(self, output: Tensor, targets: Tensor) -> Tensor:
-        def loss(output: Tensor, targets: Tensor) -> Tensor:
-            # MSELoss(reduction="mean") would divide by the number of outputs too, which the note's C does not.
-            total: Tensor = nn.MSELoss(reduction="sum")(output, targets)
-            return total / 2 / output.shape[-2]
+    def _cost(self, z: Tensor, a: Tensor, targets: Tensor) -> Tensor:
+        """C from z^(L) or a^(L), without the penalty."""
+        stated, made_of = self.stated, z if self.stated.cost in LOGITS else a
 
-        cost: Tensor = self._over_stack(loss)(output, targets)
+        def loss(output: Tensor, targets: Tensor) -> Tensor:
+            # With reduction="mean" MSELoss would divide by the number of outputs too, which the note's C does not.
+            total: Tensor = LOSSES[stated.cost]()(output, targets)
+            if stated.cost == "half_squared_error":
+                total = total / 2
+            if stated.cost == "mean_squared_error":
+                total = total / output.shape[-1]
+            return total / output.shape[-2] if stated.reduction == "mean" else total
+
+        cost: Tensor = self._over_stack(loss)(made_of, targets)
         return cost
 
-    def _step(
-        self, old: tuple[Tensor, Tensor], gradient: tuple[Tensor, Tensor], learning_rate: float, train_biases: bool
-    ) -> tuple[Tensor, Tensor]:
+    def _penalty(self, parameters: Sequence[Parameters]) -> Tensor:
+        """l2 / 2 |w|^2, of each network of a stack."""
+        squares = [weight.square().sum(dim=(-2, -1)) for weight, *_ in parameters]
+        return self.stated.l2 / 2 * torch.stack(squares).sum(dim=0)
+
+    def _step(self, old: Parameters, gradient: Parameters, learning_rate: float, train_biases: bool) -> Parameters:
         """Torch's own SGD; in its functional form, since the class imports torch._dynamo for seconds."""
-        new = (old[0].detach().clone(), old[1].detach().clone())
-        trained = 2 if train_biases else 1
+        new = tuple(tensor.detach().clone() for tensor in old)
+        trained = len(new) if train_biases else 1
         with torch.no_grad():
             sgd(
                 list(new[:trained]),
@@ -279,22 +408,26 @@ class Twin:
     def _tensor(self, array: FloatArray) -> Tensor:
         """Copy an array (..., rows, columns) in, spread over the stack."""
         core = array.shape[-2:]
-        flat = (math.prod(self.stack), *core) if self.stack else core
-        return torch.tensor(np.broadcast_to(array, (*self.stack, *core)).reshape(flat), device=self.device)
+        if self.stack:
+            array = np.broadcast_to(array, (*self.stack, *core)).reshape((math.prod(self.stack), *core))
+        return torch.tensor(array, device=self.device)
 
     def _array(self, tensor: Tensor) -> FloatArray:
         """Copy a tensor out, its stack unfolded."""
         core = tensor.shape[1:] if self.stack else tensor.shape
         return np.array(tensor.detach().cpu().numpy()).reshape((*self.stack, *core))
 
-    def _linear(self, w: FloatArray) -> tuple[Tensor, Tensor]:
+    def _linear(self, w: FloatArray) -> Parameters:
         """Split W (..., m + 1, n) into nn.Linear's weight (n, m) and bias (n,)."""
         whole = self._tensor(w)
+        if not self.stated.biases:
+            return (whole.mT.contiguous(),)
         return whole[..., :-1, :].mT.contiguous(), whole[..., -1, :].contiguous()
 
-    def _joined(self, weight: Tensor, bias: Tensor) -> FloatArray:
+    def _joined(self, parameters: Sequence[Tensor]) -> Tensor:
         """Put nn.Linear's weight and bias back together as W."""
-        return self._array(torch.cat([weight.mT, bias.unsqueeze(-2)], dim=-2))
+        weight, *bias = parameters
+        return torch.cat([weight.mT, bias[0].unsqueeze(-2)], dim=-2) if bias else weight.mT
 
 
 @contextmanager
@@ -304,23 +437,25 @@ def neutral() -> Iterator[None]:
     Hooks that the caller has put on every module or every saved tensor remain: they are asked for.
     """
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        # Only what is not as it should be is set: to enter them all takes longer than a small layer.
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         for backend in (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)):
-            stack.enter_context(_full_precision(backend))
+            # A torch older than the setting has nothing to set.
+            if getattr(backend, "fp32_precision", "ieee") != "ieee":
+                stack.enter_context(_full_precision(backend))
         yield
 
 
 @contextmanager
 def _full_precision(backend: Any) -> Iterator[None]:
     """Products in full float32; set per backend, since torch refuses its older global switch after a newer one."""
-    precision = getattr(backend, "fp32_precision", "ieee")  # a torch older than the setting has nothing to set
-    if precision == "ieee":
-        yield
-        return
+    precision = backend.fp32_precision
     backend.fp32_precision = "ieee"
     try:
         yield
@@ -328,16 +463,19 @@ def _full_precision(backend: Any) -> Iterator[None]:
         backend.fp32_precision = precision
 
 
-def checked_device(device: str) -> torch.device:
-    """Return the torch device of this name, or raise one line saying that it is not there."""
-    if device == "cuda" and not torch.cuda.is_available():
+def checked_device(device: str | torch.device) -> torch.device:
+    """Return the torch device, given itself or its name, or raise one line saying that it is not there."""
+    name = str(device) if isinstance(device, torch.device) else device
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device is {name!r}: expected 'cpu' or 'cuda'")
+    if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but torch sees no CUDA device here: expected 'cpu'")
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"device is {device!r}: expected 'cpu' or 'cuda'")
-    return torch.device(device)
+    return torch.device(name)
 
 
-def build(shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: np.dtype[Any]) -> nn.Sequential:
+def build(
+    shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: np.dtype[Any], biases: bool = True
+) -> nn.Sequential:
     """Return Linear, activation, Linear, activation .. for W of these shapes, weights still to be copied in.
 
     The caller's random numbers go on as if no layer had been initialised.
@@ -346,7 +484,7 @@ def build(shapes: Sequence[tuple[int, ...]], activation: Sequence[str], dtype: n
     modules: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         for (rows, outputs), name in zip(shapes, activation, strict=True):
-            modules.append(nn.Linear(rows - 1, outputs, dtype=torch_dtype, device="cpu"))
+            modules.append(nn.Linear(rows - biases, outputs, bias=biases, dtype=torch_dtype, device="cpu"))
             modules.append(MODULES[name]())
     return nn.Sequential(*modules)
 
@@ -360,8 +498,12 @@ def to_torch(network: Network) -> nn.Sequential:
 
     Raises
     ------
+    TypeError
+        If it is no Network.
     ValueError
         If the network is a stack: a module holds one network.
+    TypeError
+        If it is no Network.
 
     Examples
     --------
@@ -369,16 +511,19 @@ def to_torch(network: Network) -> nn.Sequential:
     >>> [type(module).__name__ for module in to_torch(net)]
     ['Linear', 'Sigmoid', 'Linear', 'Sigmoid']
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network is {network!r:.60}: expected a handnet.Network")
     if network.stack:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
     with neutral():
         shapes = [w.shape for w in network.weights]
-        model = build(shapes, network.activation, network.dtype)
+        model = build(shapes, network.activation, network.dtype, network.biases)
         with torch.no_grad():
             linears = (module for module in model if isinstance(module, nn.Linear))
             for linear, w in zip(linears, network.weights, strict=True):
-                linear.weight.copy_(torch.tensor(w[:-1].T, device="cpu"))
-                linear.bias.copy_(torch.tensor(w[-1], device="cpu"))
+                linear.weight.copy_(torch.tensor((w[:-1] if network.biases else w).T, device="cpu"))
+                if network.biases:
+                    linear.bias.copy_(torch.tensor(w[-1], device="cpu"))
     return model
 
 
@@ -401,19 +546,20 @@ def from_torch(module: nn.Module) -> Network:
     >>> from_torch(to_torch(net))
     Network(2-3-1, tanh tanh, float64)
     """
-    names = {kind: name for name, kind in MODULES.items()}
+    # By how torch prints them, which says their constants.
+    names = {repr(make()): name for name, make in MODULES.items()}
     weights: list[FloatArray] = []
     activation: list[str] = []
     for where, part in _flattened(module):
         if type(part) is nn.Linear:
             weights.append(_joined_linear(part))
             activation.append("identity")
-        elif type(part) in names and weights and activation[-1] == "identity":
-            activation[-1] = names[type(part)]
+        elif repr(part) in names and weights and activation[-1] == "identity":
+            activation[-1] = names[repr(part)]
         elif type(part) is not nn.Identity:
             raise ValueError(
                 f"module{where} is {type(part).__name__}: expected Linear layers, each followed by at most one of"
-                " Sigmoid, Tanh, ReLU, Identity"
+                f" {', '.join(names)}"
             )
     return Network(weights, activation)
 
@@ -430,6 +576,11 @@ def _joined_linear(linear: nn.Linear) -> FloatArray:
     weight = linear.weight.detach().cpu().numpy().T
     bias = np.zeros(weight.shape[1], weight.dtype) if linear.bias is None else linear.bias.detach().cpu().numpy()
     return np.vstack([weight, bias])
+
+
+def _error(errors: RunningErrors, tensor: Tensor) -> Tensor:
+    ball = errors.ball(tensor.detach())
+    return ball.full(ball.error)
 
 
 def _pulled_back(gradient: Tensor, output: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from comparisons.output import page, report
+from comparisons.output.mathml import mathml
+from comparisons.output.outcome import Outcome
 from comparisons.reference.rounding import Rounding
 from comparisons.reference.twin import Twin
+from comparisons.studies.cases import case
 from handnet.activations import FloatArray
-from handnet.note import Equation, Note, ShapeError
+from handnet.note import EQUATIONS, Equation, Note, ShapeError, undefined
 
 EQUATION_COLUMNS = ["equation", "quantity", "printed", "as_printed", "max_error", "corrected", "as_corrected", "remark"]
 VALUE_COLUMNS = ["equation", "row", "column", "printed", "autograd", "corrected"]
 POINTS = 1000
+TITLE = "The note's equations beside autograd"
 GAMMA = 0.5
-
-# The note's vocabulary: symbols with an index are those of its network, capitals and c those of its matrices.
-SYMBOL = re.compile(r"[A-Za-z]+(?:_\w+)?(?:\^\((?:\d)\)|\^\d)?")
-KNOWN = re.compile(
-    r"a_[01]\^\([012]\)|w_[01][012]\^\([12]\)|w_i[01]\^\(2\)|delta_[01i]\^\([12]\)|T_[01]"
-    r"|[AWD]\^\([012]\)|w\^\(2\)|delta\^\([12]\)|dC|dW\^\(2\)|dw_00\^\(2\)|df|dh|dsigma|sigma|gamma|sum_i|[chT]"
-)
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class LeftSide:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Agreement:
     """How a form came out: agrees, differs, shape or notation; and its largest error."""
 
     verdict: str
@@ -68,8 +65,8 @@ def evaluate_equations(points: int = POINTS, seed: int = 0) -> pd.DataFrame:
     weights = (rng.standard_normal((points, 3, 2)), rng.standard_normal((points, 3, 2)))
     inputs, targets = rng.standard_normal((points, 1, 2)), rng.uniform(0, 1, (points, 1, 2))
     sides = left_sides(weights, inputs, targets, GAMMA)
-    equations = _note(weights, inputs, targets).equations()
-    return pd.DataFrame([_row(equation, sides) for equation in equations], columns=EQUATION_COLUMNS)
+    note = _note(weights, inputs, targets)
+    return pd.DataFrame([_row(equation, note, sides) for equation in EQUATIONS], columns=EQUATION_COLUMNS)
 
 
 def equation_values(weights: Sequence[FloatArray], inputs: FloatArray, targets: FloatArray) -> pd.DataFrame:
@@ -96,20 +93,34 @@ def equation_values(weights: Sequence[FloatArray], inputs: FloatArray, targets: 
     points = (inputs[np.newaxis], targets[np.newaxis])
     sides = left_sides((stacked[0], stacked[1]), *points, GAMMA)
     rows: list[tuple[object, ...]] = []
-    for equation in _note(stacked, *points).equations():
+    note = _note(stacked, *points)
+    for equation in EQUATIONS:
         true = sides[equation.quantity].value
-        printed = _value(equation.as_printed, true)
-        corrected = _value(equation.as_corrected, true) if equation.as_corrected else np.full(true.shape, np.nan)
+        printed = _value(note, equation.printed, true)
+        corrected = _value(note, equation.corrected, true) if equation.corrected else np.full(true.shape, np.nan)
         parts = [part.reshape(-1, true.shape[-1] if true.ndim > 1 else 1) for part in (printed, true, corrected)]
         for row, column in np.ndindex(*parts[0].shape):
             rows.append((equation.name, row, column, *(float(part[row, column]) for part in parts)))
     return pd.DataFrame(rows, columns=VALUE_COLUMNS)
 
 
-def _value(evaluate: Callable[[], FloatArray], true: FloatArray) -> FloatArray:
+def outcome(points: int = POINTS, seed: int = 0, with_values: bool = False) -> Outcome:
+    """Evaluate the note's equations at random points; for the page, with the numbers of the case note too."""
+    frame = evaluate_equations(points, seed)
+    agreed = Outcome(sound(frame), equations_line(frame), [equation_table(frame)], {"equations.csv": frame}, TITLE)
+    if not with_values:
+        return agreed
+    note = case("note")
+    inputs, targets = next(note.training())
+    values = equation_values(note.network.weights, inputs, targets)
+    tables = {**agreed.tables, "equation_values.csv": values}
+    return replace(agreed, tables=tables, sections=lambda: [equation_section(frame, values)])
+
+
+def _value(note: Note, text: str, true: FloatArray) -> FloatArray:
     """The value of a form in the shape of the left side; NaN where it has another shape."""
     try:
-        value = _aligned(evaluate(), true)
+        value = _aligned(note.evaluate(text), true)
     except ShapeError:
         value = None
     return np.full(true.shape, np.nan) if value is None else value
@@ -139,12 +150,10 @@ def misprints(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["as_printed"].isin(["differs", "shape"])]
 
 
-def _row(equation: Equation, sides: dict[str, LeftSide]) -> tuple[object, ...]:
+def _row(equation: Equation, note: Note, sides: dict[str, LeftSide]) -> tuple[object, ...]:
     side = sides[equation.quantity]
-    printed = _outcome(equation.printed, equation.as_printed, side)
-    corrected = ""
-    if equation.corrected is not None and equation.as_corrected is not None:
-        corrected = _outcome(equation.corrected, equation.as_corrected, side).verdict
+    printed = _judged(note, equation.printed, side)
+    corrected = _judged(note, equation.corrected, side).verdict if equation.corrected else ""
     remark = "" if printed.verdict == "agrees" else "; ".join(filter(None, (printed.remark, equation.remark)))
     return (
         equation.name,
@@ -152,34 +161,33 @@ def _row(equation: Equation, sides: dict[str, LeftSide]) -> tuple[object, ...]:
         equation.printed,
         printed.verdict,
         printed.max_error,
-        equation.corrected or "",
+        equation.corrected,
         corrected,
         remark,
     )
 
 
-def _outcome(text: str, evaluate: Callable[[], FloatArray], side: LeftSide) -> Outcome:
+def _judged(note: Note, text: str, side: LeftSide) -> Agreement:
     try:
-        value = evaluate()
+        value = note.evaluate(text)
     except ShapeError as misfit:
-        return Outcome("shape", np.nan, str(misfit))
+        return Agreement("shape", np.nan, str(misfit))
     aligned = _aligned(value, side.value)
     if aligned is None:
-        return Outcome("shape", np.nan, f"{value.shape[1:]} where the left side is {side.value.shape[1:]}")
-    outcome = _agreement(aligned, side)
-    if outcome.verdict != "agrees":
-        return outcome
+        return Agreement("shape", np.nan, f"{value.shape[1:]} where the left side is {side.value.shape[1:]}")
+    agreement = _agreement(aligned, side)
+    if agreement.verdict != "agrees":
+        return agreement
     if aligned is not value:
-        return Outcome("notation", outcome.max_error)
-    unknown = [symbol for symbol in SYMBOL.findall(text) if not KNOWN.fullmatch(symbol)]
-    if unknown:
-        return Outcome("notation", outcome.max_error, f"{' and '.join(unknown)} not defined")
-    return outcome
+        return Agreement("notation", agreement.max_error)
+    if undefined(text):
+        return Agreement("notation", agreement.max_error, f"{' and '.join(undefined(text))} not defined")
+    return agreement
 
 
-def _agreement(value: FloatArray, side: LeftSide) -> Outcome:
+def _agreement(value: FloatArray, side: LeftSide) -> Agreement:
     error = np.abs(value - side.value)
-    return Outcome("agrees" if (error <= side.tolerance).all() else "differs", float(error.max()))
+    return Agreement("agrees" if (error <= side.tolerance).all() else "differs", float(error.max()))
 
 
 def left_sides(
@@ -248,3 +256,70 @@ def _ones_added(a: FloatArray, bound: FloatArray) -> LeftSide:
 
 def _diagonal(row: FloatArray) -> FloatArray:
     return row * np.eye(row.shape[-1])
+
+
+def equation_table(frame: pd.DataFrame) -> str:
+    """Return a table of the equations that do not agree as printed."""
+    rows: list[tuple[str, ...]] = [("equation", "as printed", "max error", "corrected", "remark")]
+    loose = frame[frame["as_printed"] != "agrees"]
+    for name, printed, error, corrected, remark in zip(
+        *(loose[column] for column in ("equation", "as_printed", "max_error", "as_corrected", "remark")), strict=True
+    ):
+        rows.append((name, printed, "" if np.isnan(error) else f"{error:.2g}", corrected, remark))
+    return report.table(rows, left=5)
+
+
+def equations_line(frame: pd.DataFrame) -> str:
+    """Return the result of the equations in one line."""
+    wrong, notation = misprints(frame), (frame["as_printed"] == "notation").sum()
+    mended = (wrong["as_corrected"] == "agrees").sum()
+    return (
+        f"note: {len(frame)} equations, {len(wrong)} misprinted ({mended} agree as corrected),"
+        f" {notation} with loose notation"
+    )
+
+
+def equation_section(frame: pd.DataFrame, values: pd.DataFrame) -> page.Section:
+    """Return the equations of the note, set as mathematics, with their numbers for one network."""
+    section = page.Section("equations", "The note's equations")
+    wrong = len(misprints(frame))
+    loose = int((frame["as_printed"] == "notation").sum())
+    section.text = [
+        f"{len(frame)} equations as printed, each beside autograd: {wrong} are misprinted, {loose} have loose notation."
+        " The numbers are those of the network of the case note, as in equation_values.csv."
+    ]
+    for row in frame.to_dict("records"):
+        numbers = values[values["equation"] == row["equation"]]
+        names = {"printed": "by hand", "autograd": "autograd"}
+        if row["corrected"]:
+            names = {"printed": "as printed", "corrected": "corrected", "autograd": "autograd"}
+        left, step, _ = str(row["quantity"]).partition(" after the step")
+        section.equations.append(
+            {
+                "name": row["equation"],
+                "as_printed": row["as_printed"],
+                "left": mathml(left) + (" after the step" if step else ""),
+                "printed": mathml(row["printed"]),
+                "corrected": mathml(row["corrected"]) if row["corrected"] else "",
+                "remark": row["remark"],
+                "max_error": "" if np.isnan(row["max_error"]) else f"{row['max_error']:.4g}",
+                "columns": ["element", *names.values()],
+                "numbers": _numbers(left, numbers, list(names)),
+                "folded": row["as_printed"] == "agrees",
+            }
+        )
+    columns = ["equation", "quantity", "as_printed", "max_error", "as_corrected", "remark"]
+    section.tables.append(page.table(frame, "equations-rows", "The rows of equations.csv", columns, folded=True))
+    return section
+
+
+def _numbers(left: str, values: pd.DataFrame, names: Sequence[str]) -> list[list[page.Cell]]:
+    """A row for each element of an equation's left side."""
+    rows = []
+    for value in values.to_dict("records"):
+        element = left if len(values) == 1 else f"{left} [{value['row']}, {value['column']}]"
+        shown = [value[name] for name in names]
+        rows.append(
+            [page.Cell(element), *(page.Cell("") if np.isnan(v) else page.Cell(f"{v:.6g}", repr(v)) for v in shown)]
+        )
+    return rows

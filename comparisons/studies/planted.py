@@ -14,6 +14,8 @@ from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import mistaken_steps
 from comparisons.mistakes.seams import NotApplicable, Seams
 from comparisons.mistakes.variants import Variant
+from comparisons.output import page, report
+from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from comparisons.studies.sweep import BLOCK, Setting, grid, one_thread
@@ -129,7 +131,44 @@ def sweep_planted(
     return pd.DataFrame(rows, columns=PLANTED_COLUMNS)
 
 
+def outcome(settings: Sequence[Setting], networks: int, jobs: int = 1, cluster: str | None = None) -> Outcome:
+    """Sweep each known mistake over random networks, as `sweep_planted` does."""
+    frame = sweep_planted(settings, networks, jobs, cluster)
+    return Outcome(
+        all_caught(frame),
+        planted_line(frame),
+        [planted_table(frame)],
+        {"planted.csv": frame},
+        "Known mistakes, planted in random networks",
+        sections=lambda: [planted_section(frame)],
+    )
+
+
 def all_caught(frame: pd.DataFrame) -> bool:
     """Return whether each mistake was caught in at least 99.9% of the networks in which it shows."""
     sums = frame.groupby("mistake")[["visible", "caught"]].sum()
     return bool((sums["caught"] >= 0.999 * sums["visible"]).all())
+
+
+def planted_table(frame: pd.DataFrame) -> str:
+    """Return a table with one line per mistake."""
+    rows: list[tuple[str, ...]] = [("mistake", "networks", "visible", "caught of these")]
+    for mistake, part in frame.groupby("mistake", sort=False):
+        networks, visible, caught = (int(part[name].sum()) for name in ("networks", "visible", "caught"))
+        shown = (f"{visible / networks:.2%}", f"{caught / visible:.3%}" if visible else "")
+        rows.append((str(mistake), f"{networks:,}", *shown))
+    return report.table(rows, left=1)
+
+
+def planted_line(frame: pd.DataFrame) -> str:
+    """Return the result of the planted mistakes in one line."""
+    visible, caught = int(frame["visible"].sum()), int(frame["caught"].sum())
+    share = f" ({caught / visible:.4%})" if visible else ""
+    return f"{caught:,} of {visible:,} visible mistakes caught{share}"
+
+
+def planted_section(frame: pd.DataFrame) -> page.Section:
+    """Return the rows of a sweep of mistakes."""
+    section = page.Section("planted", "Every known mistake, swept over random networks")
+    section.tables.append(page.table(frame, "planted-rows", "The rows of planted.csv", list(frame.columns)))
+    return section

@@ -12,8 +12,11 @@ import pandas as pd
 
 from comparisons.checks import check
 from comparisons.mistakes.effects import VISIBLE, effects, made_at
+from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup, alone
 from comparisons.mistakes.variants import Variant, pairs, singles
+from comparisons.output import page, report
+from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Problem, quantity_name
 from comparisons.reference.truth import Truth
 from comparisons.studies.work import progress, results
@@ -150,6 +153,26 @@ def prove(chosen: Sequence[Cell], jobs: int = 1) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=MISTAKE_COLUMNS).astype({"caught": "boolean"})
 
 
+def outcome(jobs: int = 1) -> Outcome:
+    """Make every known mistake in every way, and put each to the checker."""
+    frame = prove(list(cells()), jobs)
+    return Outcome(
+        proven(frame),
+        mistakes_line(frame),
+        [mistake_table(frame)],
+        {"mistakes.csv": frame},
+        "The checker, put to the test",
+        sections=lambda: [mistake_section(frame)],
+    )
+
+
+def catalogue() -> Outcome:
+    """List the known mistakes, and make none: what goes wrong, and what comes of it in the note's notation."""
+    rows = [(name, kind.summary, kind.formula) for name, kind in MISTAKES.items()]
+    table = report.table([("mistake", "what goes wrong", "what comes of it"), *rows], left=3)
+    return Outcome(True, f"{len(MISTAKES)} known mistakes", [table])
+
+
 def proven(frame: pd.DataFrame) -> bool:
     """Return whether every mistake that shows was caught, and located where all is given, without a false alarm."""
     count = counted(frame)
@@ -206,3 +229,73 @@ def _expected(variant: Variant, sizes: tuple[int, ...], activation: str) -> str:
     truths = Cell(variant, sizes, activation, "note", "all").probe.truths
     key = made_at(variant, truths)
     return quantity_name(key) if key else ""
+
+
+def mistake_table(frame: pd.DataFrame) -> str:
+    """Return a table with one line per mistake, the pairs together, and one for no mistake at all."""
+    count = counted(frame)
+    kind = count["mistake"].where(~count["mistake"].str.contains(" + ", regex=False), "two together")
+    rows: list[tuple[str, ...]] = [("mistake", "cells", "caught", "located", "named", "with gradients only")]
+    for mistake, cells in count.groupby(kind, sort=False):
+        whole, part = (cells[cells["given"] == given] for given in GIVEN)
+        shares = [cells["caught"].mean(), whole["located"].mean(), whole["is_named"].mean(), part["is_named"].mean()]
+        shown = [
+            "" if np.isnan(share) or (mistake == "none" and i) else f"{share:.1%}" for i, share in enumerate(shares)
+        ]
+        rows.append((str(mistake), f"{len(cells):,}", *shown))
+    return report.table(rows, left=1)
+
+
+def mistakes_line(frame: pd.DataFrame) -> str:
+    """Return the result of the mistakes in one line."""
+    count = counted(frame)
+    right, wrong = count[count["mistake"] == "none"], count[count["mistake"] != "none"]
+    whole = wrong[wrong["given"] == "all"]
+    same = wrong[wrong["named"].str.contains("=") & wrong["is_named"]]["named"].nunique()
+    return (
+        f"{wrong['caught'].sum():,} of {len(wrong):,} mistakes caught,"
+        f" {whole['located'].sum():,} of {len(whole):,} located,"
+        f" {wrong['is_named'].sum():,} of {len(wrong):,} named ({same} times two are the same formula);"
+        f" {right['caught'].sum()} false alarms in {len(right)}; {len(frame) - len(count):,} cells do not apply"
+    )
+
+
+def mistake_section(frame: pd.DataFrame) -> page.Section:
+    """Return the matrix of mistakes and architectures, and the rows where something was missed."""
+    count = counted(frame)
+    alone = count[~count["mistake"].str.contains(" + ", regex=False)]
+    rows = []
+    for mistake, part in alone.groupby("mistake", sort=False):
+        row: dict[str, Any] = {"mistake": mistake}
+        for sizes in frame["sizes"].unique():
+            row[sizes] = _times(part[part["sizes"] == sizes], mistake == "none")
+        rows.append(row)
+    section = page.Section("mistakes", "Every known mistake, made on purpose")
+    section.text = [
+        "How many times each mistake counts on each architecture; marked where it was every time caught, located"
+        " (where everything is given) and named, else with how many times it was. Empty where none counts."
+    ]
+    matrix = pd.DataFrame(rows)
+    section.tables.append(page.table(matrix, "mistakes-matrix", "Mistakes by architecture", list(matrix.columns)))
+    missed = count[(count["mistake"] != "none") & ~(count["caught"].astype(bool) & count["is_named"])]
+    caption = "Rows of mistakes.csv in which the mistake was not named"
+    section.tables.append(page.table(missed, "mistakes-missed", caption, list(frame.columns)))
+    return section
+
+
+def _times(part: pd.DataFrame, right: bool) -> page.Cell:
+    if part.empty:
+        return page.Cell("")
+    if right:
+        alarms = int(part["caught"].sum())
+        return page.Cell(f"{alarms} alarms in {len(part)}", mark="wrong" if alarms else "ok")
+    whole = part[part["given"] == "all"]
+    counts = {
+        "caught": (int(part["caught"].sum()), len(part)),
+        "located": (int(whole["located"].sum()), len(whole)),
+        "named": (int(part["is_named"].sum()), len(part)),
+    }
+    if all(some == every for some, every in counts.values()):
+        return page.Cell(str(len(part)), str(len(part)), mark="ok")
+    said = (f"{what} {some} of {every}" for what, (some, every) in counts.items() if some < every)
+    return page.Cell(", ".join(said), mark="wrong")

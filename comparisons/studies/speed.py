@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from comparisons.checks import compare
+from comparisons.extras import extra
+from comparisons.output import report
+from comparisons.output.outcome import Outcome
 from comparisons.reference.twin import from_torch, to_torch
 from comparisons.studies.sweep import BLOCK, Setting, sweep
-from comparisons.studies.work import extra, keep_memory, progress
+from comparisons.studies.work import keep_memory, progress
 from handnet import Network, augmented
 from handnet.activations import FloatArray
 
@@ -209,7 +212,14 @@ def measure_speed(
     Returns
     -------
     frame : the columns of speed.csv; over_handnet is how many times as long as handnet's own it takes
+
+    Raises
+    ------
+    ValueError
+        If rounds, threads or networks is less than 1.
     """
+    if rounds < 1 or networks < 1:
+        raise ValueError(f"rounds is {rounds}, networks {networks}: expected 1 or more")
     steps = [(sizes, batch, dtype) for sizes, batch in STEPS[: 3 if small else None] for dtype in DTYPES]
     rows: list[tuple[Any, ...]] = []
 
@@ -251,3 +261,55 @@ def peak_memory() -> float:
     """Return the most memory that the process has held, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def outcome(rounds: int, threads: int, networks: int, small: bool) -> Outcome:
+    """Time the hand-written network, the comparison and the sweep beside others, as `measure_speed` does."""
+    frame = measure_speed(rounds=rounds, threads=threads, networks=networks, small=small)
+    return Outcome(True, speed_line(frame), [speed_table(frame)], {"speed.csv": frame})
+
+
+def scaling_outcome() -> Outcome:
+    """Sweep ever more networks, as `measure_scaling` does."""
+    frame, exponent = measure_scaling()
+    return Outcome(True, scaling_line(frame, exponent), [scaling_table(frame)], {"scaling.csv": frame})
+
+
+def speed_table(frame: pd.DataFrame) -> str:
+    """Return a table with one line per workload, its contenders side by side."""
+    parts = []
+    for workload, part in frame.groupby("workload", sort=False):
+        names = list(part["contender"].unique())
+        head = (str(workload), "dtype", *(f"{name} us" for name in names), *(f"{name} / own" for name in names[1:]))
+        rows: list[tuple[str, ...]] = [head]
+        for (sizes, batch, dtype), cells in part.groupby(["sizes", "batch", "dtype"], sort=False):
+            times = (f"{value:,.1f}" for value in cells["median_us"])
+            ratios = (f"{value:,.2f}" for value in cells["over_handnet"].iloc[1:])
+            rows.append((f"{sizes} x{batch}", str(dtype), *times, *ratios))
+        parts.append(report.table(rows, left=2))
+    return "\n\n".join(parts)
+
+
+def speed_line(frame: pd.DataFrame) -> str:
+    """Return what was timed in one line."""
+    return f"{len(frame)} medians, {frame['threads'].iloc[0]} thread(s) on all sides"
+
+
+def scaling_table(frame: pd.DataFrame) -> str:
+    """Return a table of the times and the memory of ever larger sweeps."""
+    head = ("networks", "seconds", "us a network", "peak memory MB")
+    rows = [
+        (
+            f"{int(row['networks']):,}",
+            f"{row['seconds']:.2f}",
+            f"{row['us_per_network']:.2f}",
+            f"{row['peak_memory_mb']:.0f}",
+        )
+        for row in frame.to_dict("records")
+    ]
+    return report.table([head, *rows], left=0)
+
+
+def scaling_line(frame: pd.DataFrame, exponent: float) -> str:
+    """Return how the time grows in one line."""
+    return f"time grows as networks^{exponent:.3f}, peak memory {frame['peak_memory_mb'].iloc[-1]:.0f} MB"

@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from comparisons.checks import hand_quantities
 from comparisons.diagnosis.diagnose import diagnose
-from comparisons.reference.quantities import Key, Problem, Quantities
+from comparisons.output import page, report
+from comparisons.output.outcome import Outcome
+from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
 from comparisons.reference.truth import Pair, Truth
 from comparisons.studies.journal import Journal
 from comparisons.studies.work import keep_memory, progress, results
@@ -156,6 +159,7 @@ class Figures:
     worst, worst_index : the greatest error / tolerance, and the network that it is of
     histogram : numbers by error / tolerance: below 2^-24, 2^-23 .. 1, and above 1
     seconds : taken
+    given, judged : names of the quantities compared, and of those that some network tells from zero
     """
 
     networks: int = 0
@@ -166,6 +170,13 @@ class Figures:
     worst_index: int = -1
     histogram: tuple[int, ...] = (0,) * (2 - LEAST)
     seconds: float = 0.0
+    given: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The quantities whose tolerance is never smaller than the number that it belongs to: 0 would pass for them."""
+        return tuple(name for name in self.given if name not in self.judged)
 
     def __add__(self, other: Figures) -> Figures:
         # Of two equally bad networks the earlier, whichever was compared first.
@@ -179,6 +190,8 @@ class Figures:
             -index,
             tuple(a + b for a, b in zip(self.histogram, other.histogram, strict=True)),
             self.seconds + other.seconds,
+            tuple(dict.fromkeys(self.given + other.given)),
+            tuple(dict.fromkeys(self.judged + other.judged)),
         )
 
 
@@ -325,14 +338,22 @@ def _quantity(key: Key, hand: FloatArray, pair: Pair, first: int) -> tuple[Figur
     counts[0] += flat.size - np.count_nonzero(flat)
     counts[1 - LEAST] = wrong.size
     counts[-LEAST] += flat.size - counts.sum()
-    undecided = _undecided(key, right, tolerance, ratio)
-    worst = float(flat[at])
-    return Figures(0, flat.size, 0, undecided, worst, first + at // size, tuple(counts.tolist())), failed
+    blunt = ~(tolerance < np.abs(right))
+    figures = Figures(
+        numbers=flat.size,
+        undecided=_undecided(blunt, right, tolerance, ratio),
+        worst=float(flat[at]),
+        worst_index=first + at // size,
+        histogram=tuple(counts.tolist()),
+        given=(quantity_name(key),),
+        judged=() if blunt.all() and (tolerance > 0).any() else (quantity_name(key),),
+    )
+    return figures, failed
 
 
-def _undecided(key: Key, right: FloatArray, tolerance: FloatArray, ratio: FloatArray) -> int:
+def _undecided(blunt: NDArray[np.bool_], right: FloatArray, tolerance: FloatArray, ratio: FloatArray) -> int:
     """How many numbers pass though their tolerance is not smaller than the largest of their quantity."""
-    doubtful = np.unique(np.flatnonzero(~(tolerance < np.abs(right))) // ratio[0].size)
+    doubtful = np.unique(np.flatnonzero(blunt) // ratio[0].size)
     if not doubtful.size:
         return 0
     axes = tuple(range(1, right.ndim))
@@ -359,8 +380,8 @@ class Sweep:
 
     @property
     def passed(self) -> bool:
-        """True if no network failed, and something was decided."""
-        return self.total.failures == 0 and self.total.numbers > self.total.undecided
+        """True if no network failed, and each quantity was told from zero in some network."""
+        return self.total.failures == 0 and self.total.numbers > self.total.undecided and not self.total.unjudged
 
     @property
     def worst(self) -> Setting:
@@ -511,7 +532,8 @@ def sweep(
 def _figures_of(part: dict[str, Any], i: int, asked: Sequence[Chunk], path: Path) -> Figures:
     """The figures of a chunk that the journal says is done."""
     try:
-        figures = Figures(**{**part, "histogram": tuple(part["histogram"])})
+        tuples = {name: tuple(value) for name, value in part.items() if isinstance(value, list)}
+        figures = Figures(**{**part, **tuples})
         whole = figures.networks == asked[i].networks and sum(figures.histogram) == figures.numbers
     except (TypeError, KeyError, IndexError):
         whole = False
@@ -546,3 +568,90 @@ def replayed(setting: Setting, index: int, subject: Subject = Subject()) -> Comp
         replay=subject.replay(setting, index),
         diagnosis=diagnose([trial], measured),
     )
+
+
+def outcome(settings: Sequence[Setting], networks: int, **how: Any) -> Outcome:
+    """Sweep random networks, as `sweep` does; the journal goes once the figures are written."""
+    swept = sweep(settings, networks, **how)
+    return Outcome(
+        swept.passed,
+        sweep_line(swept),
+        [sweep_table(swept), unjudged_line(swept), "" if swept.passed else f"replay: {swept.replay}"],
+        swept.tables(),
+        "Random networks beside autograd",
+        sections=lambda: [sweep_section(swept)],
+        written=swept.journal.close if swept.journal else lambda: None,
+    )
+
+
+def sweep_table(made: Sweep) -> str:
+    """Return a table of the figures by dtype and scale."""
+    rows: list[tuple[str, ...]] = [
+        ("dtype", "scale", "networks", "numbers", "failures", "undecided", "error/tolerance")
+    ]
+    for (dtype, scale), part in made.frame.groupby(["dtype", "scale"], sort=False):
+        share = part["undecided"].sum() / part["numbers"].sum()
+        counts = (f"{part[name].sum():,}" for name in ("networks", "numbers", "failures"))
+        rows.append(
+            (str(dtype), f"{scale:g}", *counts, f"{share:.3%}", f"{part['max_error_over_tolerance'].max():.3f}")
+        )
+    return report.table(rows, left=1)
+
+
+def sweep_line(made: Sweep) -> str:
+    """Return the result of a sweep in one line."""
+    total = made.total
+    share = total.undecided / total.numbers if total.numbers else 1.0
+    figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
+    rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
+    line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2g} of its tolerance; {rate}"
+    answer = "match" if made.passed else "MISMATCH" if total.failures else "UNDECIDED"
+    return f"{answer}: {line}"
+
+
+def unjudged_line(made: Sweep) -> str:
+    """Return what could not be judged in any network, if anything."""
+    names = ", ".join(made.total.unjudged)
+    return f"could not be judged: {names}: in no network is a tolerance smaller than the number" if names else ""
+
+
+SWEEP_ORDER = (
+    *("sizes", "activation", "dtype", "scale", "networks", "failures", "undecided", "max_error_over_tolerance"),
+    *("numbers", "worst_index", "batch", "seed", "seconds", "networks_per_second"),
+)
+
+
+def sweep_section(made: Sweep) -> page.Section:
+    """Return the histogram and the rows of a sweep."""
+    section = page.Section("sweep", "Random networks")
+    section.text = [] if made.passed else [f"The worst network alone: {made.replay}"]
+    section.figures.append(sweep_figure(made.histogram))
+    frame = made.frame
+    section.tables.append(page.table(frame, "sweep-rows", "The rows of sweep.csv", SWEEP_ORDER))
+    return section
+
+
+def sweep_figure(histogram: pd.DataFrame) -> dict[str, str]:
+    """Return how many numbers of a sweep have which error / tolerance."""
+    plot, axes = page.axes(8)
+    counts = histogram.groupby(["dtype", "at_least"])["numbers"].sum().unstack("dtype")
+    edges = [f"$2^{{{int(np.log2(edge))}}}$" if edge > 0 else "0" for edge in counts.index]
+    places = np.arange(len(edges))
+    width = 0.8 / len(counts.columns)
+    for i, (dtype, colour) in enumerate(zip(counts.columns, (page.FIRST, page.SECOND), strict=False)):
+        axes.bar(places + i * width, counts[dtype], width, color=colour, align="edge", label=str(dtype))
+    tolerance = list(counts.index).index(1.0)
+    axes.axvline(tolerance, color=page.INK, linestyle="--", linewidth=1)
+    beside = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "top"}
+    axes.annotate("tolerance", (tolerance, counts.max().max()), color=page.INK, **beside)
+    axes.set_yscale("log")
+    axes.set(xlabel="error / tolerance, from this power of 2 on", ylabel="numbers")
+    axes.set_xticks(places[::4], edges[::4])
+    axes.legend(frameon=False, labelcolor=page.INK, loc="upper center")
+    beyond = int(histogram[histogram["at_least"] >= 1]["numbers"].sum())
+    total = int(histogram["numbers"].sum())
+    return {
+        "svg": page.svg(plot),
+        "alternative": f"Histogram of error / tolerance of {total:,} numbers; {beyond:,} lie beyond the tolerance.",
+        "caption": "How far from autograd the numbers lie, in units of their tolerance, as in sweep_histogram.csv.",
+    }

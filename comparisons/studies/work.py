@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,36 +9,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from comparisons.extras import MissingExtraError, extra
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
 KEPT = 31 << 20
 # Seconds to wait for a scheduler.
 PATIENCE = 20
-
-
-class MissingExtraError(ImportError):
-    """A library that only some commands need is not installed."""
-
-
-def extra(module: str, name: str) -> Any:
-    """Import a module of an extra.
-
-    Parameters
-    ----------
-    module : to import
-    name : of the extra that brings it
-
-    Raises
-    ------
-    MissingExtraError
-        One line that says how to install it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.partition(".")[0]
-        raise MissingExtraError(f'{package} is not installed: pip install "handnet[{name}]"') from None
 
 
 def keep_memory() -> None:

@@ -18,6 +18,8 @@ import pandas as pd
 from comparisons.mistakes.effects import ALONE, effects
 from comparisons.mistakes.lineup import Lineup
 from comparisons.mistakes.variants import Variant, overridden, pairs, singles
+from comparisons.output import page, report
+from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Key, Problem
 from comparisons.reference.truth import Pair, Truth
 from comparisons.reference.twin import Twin
@@ -153,16 +155,16 @@ class _Views:
     @cached_property
     def everything(self) -> dict[Key, Pair]:
         """Value and tolerance by quantity and layer."""
-        run, bounds, slopes = self.truth.run, self.truth.bounds, self.truth.twin.slopes(self.truth.run.preactivations)
+        run, bounds = self.truth.run, self.truth.bounds
         more = {
-            "preactivation": (run.preactivations, bounds.preactivations),
-            "slope": (slopes, bounds.slopes),
-            "activation_gradient": (run.activation_gradients, bounds.activation_gradients),
+            "preactivation": zip(run.preactivations, bounds.preactivations, strict=True),
+            "slope": self.truth.slopes(),
+            "activation_gradient": zip(run.activation_gradients, bounds.activation_gradients, strict=True),
         }
         return self.truth.pairs | {
             (name, l): (value, 2 * bound)
-            for name, (values, errors) in more.items()
-            for l, (value, bound) in enumerate(zip(values, errors, strict=True), start=1)
+            for name, pairs in more.items()
+            for l, (value, bound) in enumerate(pairs, start=1)
         }
 
 
@@ -236,3 +238,53 @@ def _chance(j: Judged, values: FloatArray) -> float:
     # Where two lie closer than twice the tolerance, what they explain overlaps.
     covered = 2 * j.tolerance + np.minimum(np.diff(apart), 2 * j.tolerance).sum() if apart.size else 0.0
     return float(covered / (2 * j.error))
+
+
+def outcome(example: Example) -> Outcome:
+    """Judge the printed numbers of a worked example: all is well if some are right and none is wrong."""
+    frame = check_example(example)
+    return Outcome(
+        bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any()),
+        worked_line(frame),
+        [worked_table(example, frame)],
+        {"worked.csv": frame},
+        "Printed numbers beside autograd",
+        sections=lambda: [worked_section(example, frame)],
+    )
+
+
+def worked_table(example: Example, frame: pd.DataFrame) -> str:
+    """Return a table of the printed numbers that are not right."""
+    rows: list[tuple[str, ...]] = [("printed", "quantity", "step", "value", "autograd", "verdict", "explained by")]
+    for number, row in zip(example.printed, frame.to_dict("records"), strict=True):
+        if row["verdict"] != "ok":
+            digits = max(len(number.value.lstrip("-0.")), 3)
+            layer = "" if number.key[1] is None else f" {number.key[1]}"
+            what = f"{number.key[0]}{layer} {row['index']}".strip()
+            said = (number.value, f"{row['autograd']:.{digits}g}", row["verdict"], row["explained_by"])
+            rows.append((number.name, what, f"{number.step:,}", *said))
+    return report.table(rows, left=7) if len(rows) > 1 else ""
+
+
+def worked_line(frame: pd.DataFrame) -> str:
+    """Return the result of a worked example in one line."""
+    counts = frame["verdict"].value_counts()
+    explained = (frame["explained_by"] != "").sum()
+    parts = [f"{counts.get('ok', 0)} right", f"{counts.get('wrong', 0)} wrong"]
+    parts[1] += f" ({explained} explained)" if counts.get("wrong", 0) else ""
+    parts += [f"{counts['undecided']} undecided"] if "undecided" in counts else []
+    return f"{frame['example'].iloc[0]}: {len(frame)} printed numbers, {', '.join(parts)}"
+
+
+WORKED_ORDER = (
+    *("name", "printed", "autograd", "verdict", "explained_by"),
+    *("quantity", "layer", "step", "index", "error", "tolerance"),
+)
+
+
+def worked_section(example: Example, frame: pd.DataFrame) -> page.Section:
+    """Return the printed numbers of a worked example, each with its verdict."""
+    section = page.Section("worked", example.title or str(frame["example"].iloc[0]), source=example.source)
+    shown = frame.assign(name=[number.name for number in example.printed])
+    section.tables.append(page.table(shown, "worked-rows", "The rows of worked.csv", WORKED_ORDER))
+    return section

@@ -7,20 +7,28 @@ import importlib.util
 import inspect
 import operator
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.reading import EXPECTED, LAYOUTS, ImplementationError, Reading, parts, samples_out, weights_out
 
 REDUCTIONS = ("mean", "sum")
-# Frames of our own code are no part of what somebody's code raised.
+# Frames of our own code are no part of what somebody's code raised, nor are those of Python's library and of packages.
 HOUSE = Path(__file__).parents[1]
+LIBRARIES = (
+    HOUSE,
+    Path(handnet.__file__).parent,
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+)
+PACKAGES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
@@ -29,18 +37,22 @@ class Answer:
 
     Attributes
     ----------
-    given, misfits, turned : as `Reading` has them
+    given, misfits, turned, backwards : as `Reading` has them
     remarks : what is worth knowing and not wrong
     """
 
     given: Quantities
     misfits: dict[Key, str]
     turned: dict[Key, str]
+    backwards: dict[str, str]
     remarks: tuple[str, ...]
 
     def right_way_up(self) -> Quantities:
-        """Return what is given, with NaN too where it had to be turned."""
-        return {key: np.full_like(value, np.nan) if key in self.turned else value for key, value in self.given.items()}
+        """Return what is given, with NaN too where it had to be turned, or its list read backwards."""
+        return {
+            key: np.full_like(value, np.nan) if key in self.turned or key[0] in self.backwards else value
+            for key, value in self.given.items()
+        }
 
 
 class Implementation:
@@ -52,6 +64,7 @@ class Implementation:
     layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows; "columns":
         pairs (W (n, m), b (n, 1)), samples in columns
     reduction : "mean" if its cost is the mean over the samples, "sum" if it is the sum
+    deepest_first : quantities whose lists are read backwards, even where all widths are equal
 
     Raises
     ------
@@ -59,7 +72,9 @@ class Implementation:
         If layout or reduction is unknown, or the function cannot be called.
     """
 
-    def __init__(self, function: Any, layout: str = "note", reduction: str = "mean") -> None:
+    def __init__(
+        self, function: Any, layout: str = "note", reduction: str = "mean", deepest_first: Collection[str] = ()
+    ) -> None:
         if not isinstance(function, type):
             function = getattr(function, "backprop", function)
         if not callable(function):
@@ -70,8 +85,12 @@ class Implementation:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction {reduction!r} is unknown: expected one of {', '.join(REDUCTIONS)}")
         self.function: Callable[..., Any] = function
-        self.layout, self.reduction = layout, reduction
+        self.layout, self.reduction, self.deepest_first = layout, reduction, deepest_first
         self._rate = _learning_rate_of(function)
+
+    def read_backwards(self, quantities: Collection[str]) -> Implementation:
+        """Return the same, whose lists of these quantities come deepest layer first."""
+        return Implementation(self.function, self.layout, self.reduction, quantities)
 
     @property
     def name(self) -> str:
@@ -123,9 +142,9 @@ class Implementation:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         # The cost and its derivatives are those of the mean, in which the note and the twin have them.
         share = problem.inputs.shape[-2] if self.reduction == "sum" else 1
-        reading = Reading(problem, self.layout, share)
+        reading = Reading(problem, self.layout, share, self.deepest_first)
         reading.read(found)
-        return Answer(reading.given, reading.misfits, reading.turned, tuple(remarks))
+        return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
 
     def takes_stacks(self, problem: Problem) -> bool:
         """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""
@@ -137,7 +156,12 @@ class Implementation:
             alone = [self.ask(few.of_network((i,)), few.learning_rate).given for i in range(len(few.weights[0]))]
         except ImplementationError:
             return False
-        if together.misfits or together.turned or any(one.keys() != together.given.keys() for one in alone):
+        if (
+            together.misfits
+            or together.turned
+            or together.backwards
+            or any(one.keys() != together.given.keys() for one in alone)
+        ):
             return False
         near = 1e3 * float(np.finfo(few.inputs.dtype).eps)
         return all(
@@ -191,11 +215,17 @@ def told(raised: BaseException) -> str:
         reason = ""
     where = ""
     if not isinstance(raised, SyntaxError):  # which says itself where
-        stack = traceback.extract_tb(raised.__traceback__)
-        frames = [frame for frame in stack if not Path(frame.filename).is_relative_to(HOUSE)]
-        own = [f for f in frames if "site-packages" not in f.filename and "importlib" not in f.filename] or frames
+        stack = [f for f in traceback.extract_tb(raised.__traceback__) if not Path(f.filename).is_relative_to(HOUSE)]
+        own = [frame for frame in stack if not _is_library(frame.filename)] or stack[:1]
         where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     return f"{type(raised).__name__}{': ' + reason if reason else ''}{where}"
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a frame is of Python, a package or this house, rather than of whoever wrote the function."""
+    path = Path(filename)
+    generated = filename.startswith(("<frozen", "<__array"))
+    return generated or any(path.is_relative_to(one) for one in LIBRARIES) or any(p in path.parts for p in PACKAGES)
 
 
 def _learning_rate_of(function: Callable[..., Any]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ SAMPLES = 6
 QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 # How often to draw again where some mistake does not show, as where a relu is dead.
 DRAWS = 8
+# What is asked once more of code that was right so far: layers, the widest of them, samples, the size of z (a sigmoid
+# saturates, and not even e^2z overflows in float32), and how far targets lie from [0, 1].
+DEEP, WIDE, MANY, LARGE, FAR = 5, 12, 61, 40.0, 1000.0
+# A network of narrow layers of relu is dead more often than not.
+FAR_DRAWS = 64
 
 
 @dataclass(frozen=True)
@@ -93,26 +99,71 @@ def _drawn(
     more = (n for n in range(SAMPLES, SAMPLES + len(net.sizes) + 2) if n not in net.sizes)
     batches = (batch, batch) if batch else (next(more), next(more))
     rates = (learning_rate, learning_rate if one_rate else 0.6 * learning_rate)
-
-    def draw(samples: int) -> tuple[FloatArray, FloatArray]:
-        inputs = rng.uniform(-1, 1, (samples, net.sizes[0])).astype(net.dtype)
-        return inputs, rng.uniform(0, 1, (samples, net.sizes[-1])).astype(net.dtype)
-
-    def step(net: Network, inputs: FloatArray, targets: FloatArray, rate: float) -> Truth:
-        # Where the cost is a sum, its gradient is N times that of the mean, and so is the step.
-        rate = rate * (len(inputs) if reduction == "sum" else 1)
-        return Truth(Problem(net.weights, net.activation, inputs, targets, rate))
-
-    samples = draw(batches[0])
+    step = partial(_step, reduction=reduction)
+    samples = _samples(net, rng, batches[0])
     first = step(net, *samples, rates[0])
     trained = Network(first.run.updated, net.activation)
-    second = step(trained, *draw(batches[1]), rates[1])
-    single = step(net, *draw(1), rates[0])
+    second = step(trained, *_samples(net, rng, batches[1]), rates[1])
+    single = step(net, *_samples(net, rng, 1), rates[0])
     # The same samples with other weights, as in full-batch training: an answer kept by its samples is stale.
     again = step(trained, *samples, rates[0])
     between = (second, again) if batch else (second, single, again)
     told = (rates[0], rates[1], *(rates[:1] if not batch else ()), rates[0], rates[0])
     return Probe("-".join(map(str, net.sizes)), (first, *between, first), told, single)
+
+
+@lru_cache(maxsize=64)
+def far_probe(
+    activation: str | tuple[str, ...] = "sigmoid",
+    dtype: Any = np.float64,
+    learning_rate: float = 0.5,
+    seed: int = 0,
+    reduction: str = "mean",
+) -> Probe:
+    """Return what is rarer: more layers, a wide one, one output; many samples, a large z, targets far from [0, 1].
+
+    Examples
+    --------
+    >>> made = far_probe()
+    >>> made.name, [len(truth.problem.inputs) for truth in made.truths]
+    ('3-12-4-5-6-1', [7, 61, 8, 9, 7])
+    """
+    layers = DEEP if isinstance(activation, str) else len(activation)
+    sizes = (3, *(WIDE, *range(4, 2 + layers))[: layers - 1], 1)
+    step = partial(_step, rate=learning_rate, reduction=reduction)
+    for draw in range(FAR_DRAWS):
+        rng = np.random.default_rng([seed, draw, len(sizes)])
+        net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
+        few, large, off = islice((n for n in count(SAMPLES + 1) if n not in sizes), 3)
+        first = step(net, *_samples(net, rng, few))
+        many = step(net, *_samples(net, rng, MANY))
+        inputs, targets = _samples(net, rng, large)
+        large_inputs = LARGE / np.abs(inputs @ net.weights[0][:-1]).max() * inputs
+        saturated = step(net, large_inputs.astype(net.dtype), targets)
+        distant = step(net, *_samples(net, rng, off, FAR))
+        single = step(net, *_samples(net, rng, 1))
+        asked = (first, many, saturated, distant, first)
+        made = Probe("-".join(map(str, sizes)), asked, (learning_rate,) * len(asked), single)
+        if all(map(_tells, (first, many, distant))):
+            break
+    return made
+
+
+def _tells(truth: Truth) -> bool:
+    """Whether zero in the place of any quantity would be wrong, as it is not where all relus of a layer are dead."""
+    return all((np.abs(value) > tolerance).any() for value, tolerance in truth.derived.values())
+
+
+def _samples(net: Network, rng: np.random.Generator, samples: int, far: float = 0.0) -> tuple[FloatArray, FloatArray]:
+    """Inputs from -1 to 1, and targets from 0 to 1, or as far from there as `far`."""
+    inputs = rng.uniform(-1, 1, (samples, net.sizes[0])).astype(net.dtype)
+    return inputs, rng.uniform(-far, 1 + far, (samples, net.sizes[-1])).astype(net.dtype)
+
+
+def _step(net: Network, inputs: FloatArray, targets: FloatArray, rate: float, reduction: str) -> Truth:
+    # Where the cost is a sum, its gradient is N times that of the mean, and so is the step.
+    rate = rate * (len(inputs) if reduction == "sum" else 1)
+    return Truth(Problem(net.weights, net.activation, inputs, targets, rate))
 
 
 def architectures(activation: str | Sequence[str]) -> list[tuple[int, ...]]:

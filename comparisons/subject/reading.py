@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,9 +117,15 @@ def pairs_of(value: Any, shapes: Sequence[tuple[int, int]]) -> list[tuple[Any, A
     """Return one (W, b) pair per layer, read in the way that fits the shapes (n, m) best; None where none has as many.
 
     A pair per layer; W b W b ..; all W and all b, or the reverse; {"dW1": .., "db1": ..} or {"W": [..], "b": [..]}.
+    The layers are left in the order in which they came, be it the reverse one.
     """
     found = [pairs for pairs in _nestings(value, len(shapes)) if len(pairs) == len(shapes)]
-    fits = [sum(_fit(pair, shape) for pair, shape in zip(pairs, shapes, strict=True)) for pairs in found]
+    fits = [
+        max(
+            sum(_fit(pair, shape) for pair, shape in zip(pairs, order, strict=True)) for order in (shapes, shapes[::-1])
+        )
+        for pairs in found
+    ]
     return found[fits.index(max(fits))] if found else None
 
 
@@ -186,20 +192,24 @@ class Reading:
     problem : what was asked
     layout : of the answer
     share : by which the cost and its derivatives are too large, where they are those of a sum
+    deepest_first : quantities whose lists are known to come deepest layer first
 
     Attributes
     ----------
     given : arrays keyed by quantity and layer
         NaN where the answer has another shape; turned where only its transpose has the right one.
     misfits, turned : what to say of these, by key
+    backwards : what to say of lists that come deepest first, by quantity
     """
 
-    def __init__(self, problem: Problem, layout: str, share: int) -> None:
+    def __init__(self, problem: Problem, layout: str, share: int, deepest_first: Collection[str] = ()) -> None:
         self.problem, self.layout, self.share = problem, layout, share
+        self.deepest_first = deepest_first
         self.top = len(problem.weights)
         self.given: Quantities = {}
         self.misfits: dict[Key, str] = {}
         self.turned: dict[Key, str] = {}
+        self.backwards: dict[str, str] = {}
 
     def read(self, found: Mapping[str, Any]) -> None:
         """Read each of the parts that are there.
@@ -232,7 +242,9 @@ class Reading:
     def _of_samples(self, quantity: str, value: Any, share: int) -> None:
         name = {"activation": "activations", "delta": "deltas"}[quantity]
         columns = self.layout == "columns"
-        for l, entry in enumerate(self._one_per_layer(name, _entries(name, value)), start=1):
+        entries = self._one_per_layer(name, _entries(name, value))
+        expected = [self.problem.shape((quantity, l))[:: -1 if columns else 1] for l in range(1, self.top + 1)]
+        for l, entry in enumerate(self._upward(quantity, name, entries, _shape, expected), start=1):
             key = (quantity, l)
             array = array_of(quantity_name(key), entry)
             if array.ndim == 1:
@@ -243,18 +255,46 @@ class Reading:
 
     def _of_weights(self, quantity: str, value: Any, share: int) -> None:
         name = {"gradient": "gradients", "weight": "updated"}[quantity]
-        for l, entry in enumerate(self._layers(name, value), start=1):
-            key = (quantity, l)
-            if self.layout == "note":
-                self._take(key, array_of(quantity_name(key), entry), self.problem.shape(key), share)
-                continue
-            rows, columns = self.problem.shape(key)
-            weight, bias = (array_of(quantity_name(key), part) for part in entry)
-            if bias.size != columns:
-                expected = (columns, 1) if self.layout == "columns" else (columns,)
-                self._misfit(key, f"the biases of {quantity_name(key)} have shape {bias.shape}: expected {expected}")
-            elif self._take(key, weight, (columns, rows - 1), share):
-                self.given[key] = np.vstack([self.given[key].T, bias.reshape(1, columns) / share])
+        shapes = [self.problem.shape((quantity, l)) for l in range(1, self.top + 1)]
+        if self.layout == "note":
+            entries = self._upward(quantity, name, self._layers(name, value), _shape, shapes)
+            for l, entry in enumerate(entries, start=1):
+                self._take((quantity, l), array_of(quantity_name((quantity, l)), entry), shapes[l - 1], share)
+            return
+        expected = [(columns, rows - 1) for rows, columns in shapes]
+        pairs = self._upward(quantity, name, self._layers(name, value), lambda pair: _shape(pair[0]), expected)
+        for l, pair in enumerate(pairs, start=1):
+            weight, bias = (array_of(quantity_name((quantity, l)), part) for part in pair)
+            self._take_pair((quantity, l), weight, bias, share)
+
+    def _take_pair(self, key: Key, weight: FloatArray, bias: FloatArray, share: int) -> None:
+        """Take both; where one of them has another shape, the other counts all the same."""
+        rows, columns = self.problem.shape(key)
+        fits = self._take(key, weight, (columns, rows - 1), share)
+        above = self.given[key].T if fits else np.full((rows - 1, columns), np.nan)
+        below = np.full((1, columns), np.nan)
+        if bias.size == columns:
+            below = bias.reshape(1, columns) / share
+        else:
+            expected = (columns, 1) if self.layout == "columns" else (columns,)
+            said = f"the biases of {quantity_name(key)} have shape {bias.shape}: expected {expected}"
+            self.misfits.setdefault(key, said)
+        self.given[key] = np.vstack([above, below])
+
+    def _upward(
+        self,
+        quantity: str,
+        name: str,
+        entries: list[Any],
+        shape: Callable[[Any], tuple[int, ...] | None],
+        expected: Sequence[tuple[int, ...]],
+    ) -> list[Any]:
+        """The entries from layer 1 up, where as they come all fit the other way round alone."""
+        shapes = [shape(entry) for entry in entries]
+        if quantity not in self.deepest_first and not shapes != [*expected] == shapes[::-1]:
+            return entries
+        self.backwards[quantity] = f"{name} come deepest layer first: expected that of layer 1 first"
+        return entries[::-1]
 
     def _take(self, key: Key, array: FloatArray, expected: tuple[int, ...], share: int) -> bool:
         """Take the array if it has the shape expected, or is the weights of that shape transposed."""

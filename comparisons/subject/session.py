@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from comparisons.subject.implementation import Answer, Implementation
 from comparisons.subject.probes import Probe
 from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.distance import distance
-from comparisons.verdict.judging import measure
+from comparisons.verdict.judging import measure, one_line_each
 from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
 from handnet import Network
@@ -36,6 +37,8 @@ class Session:
     ----------
     measured : the verdicts, step by step
     findings, remarks : as `Comparison` has them
+    misshapen : what to say of each array of another shape, by quantity and kind
+    backwards : quantities whose lists come deepest layer first
     misfit : True if it raised, or gave something of another shape
     trial : what it was asked and answered; None where it answered nothing
     single : the same for a single sample, where it gives gradients alone, or with the cost
@@ -46,6 +49,8 @@ class Session:
         self.measured: list[Measured] = []
         self.findings: list[str] = []
         self.remarks: list[str] = []
+        self.misshapen: dict[tuple[str, str], list[tuple[int | None, str]]] = {}
+        self.backwards: set[str] = set()
         self.misfit = False
         self.trial: Trial | None = None
         self.single: Trial | None = None
@@ -62,15 +67,24 @@ class Session:
         try:
             answer = self.implementation.ask(truth.problem, rate)
         except ImplementationError as failure:
-            said, trial = [str(failure)], None
-        else:
-            said = [*answer.misfits.values(), *answer.turned.values()]
-            trial = self._trial(truth, answer, step)
-            self.remarks += answer.remarks
+            if aloud:
+                self.findings.append(f"on {self.probe.name}: {failure}")
+                self.misfit = True
+            return None
+        trial = self._trial(truth, answer, step)
+        self.remarks += answer.remarks
         if aloud:
-            self.findings += [f"on {self.probe.name}: {text}" for text in said]
-            self.misfit |= bool(said)
+            self._note_shapes(answer)
         return trial
+
+    def _note_shapes(self, answer: Answer) -> None:
+        for kind, texts in (("misfit", answer.misfits), ("turned", answer.turned)):
+            for (quantity, layer), text in texts.items():
+                self.misshapen.setdefault((quantity, kind), []).append((layer, text))
+                self.misfit = True
+        for quantity, text in answer.backwards.items():
+            self.misshapen.setdefault((quantity, "backwards"), []).append((None, text))
+            self.backwards.add(quantity)
 
     def _trial(self, truth: Truth, answer: Answer, step: int) -> Trial:
         given, remark = answer.given, ""
@@ -119,8 +133,19 @@ class Session:
 
     def silent(self) -> Session:
         """Return the session without its findings: nobody asked for it."""
-        self.findings = []
+        self.findings, self.misshapen = [], {}
         return self
+
+
+def findings_of(sessions: Sequence[Session]) -> tuple[str, ...]:
+    """Return what was found, each once; what has another shape for one reason in one line, wherever it has."""
+    places = [
+        (kind, session.probe.name, layer, text)
+        for session in sessions
+        for kind, texts in session.misshapen.items()
+        for layer, text in texts
+    ]
+    return tuple(dict.fromkeys([*one_line_each(places), *(f for session in sessions for f in session.findings)]))
 
 
 def settled(given: Quantities, truth: Truth, trusting: bool = True) -> tuple[Quantities, str]:

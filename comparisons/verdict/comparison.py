@@ -24,8 +24,10 @@ from comparisons.verdict.measured import (
     WRONG,
     Measured,
 )
+from comparisons.verdict.observers import OBSERVERS
 from handnet.files import replacing
 
+QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 TRAINING_COLUMNS = ("case", "step", "cost_hand", "cost_torch", "drift")
 # A step with more numbers than this lists only the worst of each row.
 FEW_NUMBERS = 1000
@@ -59,6 +61,10 @@ class Comparison:
         What an implementation was asked, by case and step: weights, inputs, targets, learning_rate.
     find_blind : function
         Finds `blind`.
+    misshapen : set of keys
+        Quantities that came, wholly or in part, in another shape, and there count as wrong.
+    never_asked : str
+        Of an implementation that is right: what it was never asked.
     """
 
     measured: tuple[Measured, ...]
@@ -72,13 +78,19 @@ class Comparison:
     remarks: tuple[str, ...] = ()
     problems: Mapping[tuple[str, int], Any] = field(default_factory=dict)
     find_blind: Callable[[], tuple[str, ...]] = tuple
+    misshapen: frozenset[Key] = frozenset()
+    never_asked: str = ""
+
+    def __post_init__(self) -> None:
+        for observer in OBSERVERS:
+            observer(self)
 
     def __bool__(self) -> bool:
         return self.passed
 
     def __repr__(self) -> str:
         network = f"{'-'.join(map(str, self.sizes))}, {' '.join(self.activation)}, {self.dtype}"
-        return f"<Comparison {network}: {'match' if self.passed else 'MISMATCH'} in {self.numbers:,} numbers>"
+        return f"<Comparison {network}: {self.answer} in {self.numbers:,} numbers>"
 
     @cached_property
     def blind(self) -> tuple[str, ...]:
@@ -96,6 +108,14 @@ class Comparison:
         """What could not be judged: of each case, the quantities of a layer that no step tells from zero."""
         judged = {(m.case, m.key) for m in self.measured if m.judges}
         return tuple(m for m in self.measured if (m.case, m.key) not in judged)
+
+    @property
+    def answer(self) -> str:
+        """In one word: match, MISMATCH, or UNDECIDED where nothing is wrong but not everything could be judged."""
+        if self.passed:
+            return "match"
+        wrong = self.findings or self.diagnosis or self.count("wrong") or self.count("inherited")
+        return "UNDECIDED" if self.unjudged and not wrong else "MISMATCH"
 
     @property
     def numbers(self) -> int:
@@ -198,25 +218,35 @@ class Comparison:
         for m in self.measured:
             by_key.setdefault(m.key, []).append(m)
         unjudged = set(map(id, self.unjudged))
-        for (quantity, layer), group in by_key.items():
+        for (quantity, layer), group in sorted(by_key.items(), key=lambda row: _in_order(row[0])):
             ratio = max(m.sharper_ratio for m in group)
             local = max((greatest(m.local_ratio) for m in group if m.local_ratio is not None), default=np.nan)
             gravest = max(int(m.verdicts.max()) for m in group)
             # Also where each number might have been refuted, and none was told from zero.
             verdict = VERDICTS[max(gravest, UNDECIDED if any(id(m) in unjudged for m in group) else gravest)]
+            shown = f"{ratio:.3g}"
+            if (quantity, layer) in self.misshapen:
+                shown, verdict = "", "another shape"
             lines.append(
                 f"{quantity:<11} {'' if layer is None else layer!s:>5} {sum(m.hand.size for m in group):>8}"
-                f" {ratio:>16.3g} {'' if np.isnan(local) else f'{local:.2g}':>6}"
+                f" {shown:>16} {'' if np.isnan(local) else f'{local:.2g}':>6}"
                 f" {max(m.resolution for m in group):>11.1e}  {verdict}"
             )
         if self.count("inherited"):
             lines.append("inherited: its own equation is right, but what it is computed from is wrong")
         lines += [self.message(), *(self.remarks if self.passed else ())]
-        if "blind" not in vars(self) and self.numbers > FEW_TO_MAKE_AGAIN:
+        if not self.blind_is_quick:
             lines.append("comparison.blind finds which known mistakes this data cannot show")
         elif self.blind:
             lines.append(f"this data cannot show {self.blind_kinds()}; comparison.blind lists them")
+        if self.never_asked:
+            lines.append(f"never asked: {self.never_asked}")
         return "\n".join(lines)
+
+    @property
+    def blind_is_quick(self) -> bool:
+        """Whether `blind` is known already, or found in less than a second."""
+        return "blind" in vars(self) or self.numbers <= FEW_TO_MAKE_AGAIN
 
     def blind_kinds(self) -> str:
         """Say how many kinds of mistake the data cannot show, and why where that is plain."""
@@ -232,6 +262,12 @@ class Comparison:
             why.append("where biases are not trained, leaving them out does not show")
         count = len(self.blind)
         return f"{count} kind{'s' if count > 1 else ''} of mistake" + (f" ({'; '.join(why)})" if why else "")
+
+
+def _in_order(key: Key) -> tuple[int, int]:
+    """The place of a quantity in the order of the computation, whatever the depth of its network."""
+    quantity, layer = key[0], key[1] or 0
+    return QUANTITIES.index(quantity), layer if quantity == "activation" else -layer
 
 
 def write_csv(tables: Mapping[str, pd.DataFrame], directory: str | os.PathLike[str]) -> None:

@@ -1,0 +1,71 @@
+"""In anybody's pytest: comparisons as CSV files and as a page, a failing one in full, nothing where unused."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+TESTS = """
+import numpy as np
+from comparisons import check, compare
+from handnet import Network
+
+
+def backprop(weights, inputs, targets):
+    return Network(weights).backprop(inputs, targets).gradients
+
+
+def test_right():
+    assert compare(Network.random([2, 3, 1], rng=np.random.default_rng(0)), [0.5, -0.5], [1.0])
+
+
+def test_wrong():
+    check(backprop)
+    doubled = check(lambda w, x, t: [2 * g for g in backprop(w, x, t)], sizes=(2, 3))
+    assert doubled.passed, "it does not match"
+
+
+def test_nothing_is_compared():
+    assert False
+"""
+UNUSED = """
+import sys
+
+
+def test_nothing_slow_is_imported():
+    assert not {"torch", "pandas", "comparisons.checks"} & set(sys.modules)
+"""
+
+
+def run(folder, source, *options):
+    (folder / "test_own.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_anybodys_tests_leave_every_comparison_as_csv_and_show_the_failing_one(tmp_path):
+    done = run(tmp_path, TESTS, "--comparisons-csv", "evidence")
+    assert done.returncode == 1
+    assert done.stdout.count("- beside autograd -") == 1
+    assert "[no_half]" in done.stdout
+    assert "2 failed, 1 passed" in done.stdout
+    frame = pd.read_csv(tmp_path / "evidence" / "comparison.csv")
+    assert set(frame["case"]) == {"test_own.py::test_right", "test_own.py::test_wrong"}
+    assert set(frame[frame["case"] == "test_own.py::test_right"]["verdict"]) == {"ok"}
+    assert "wrong" in set(frame[frame["case"] == "test_own.py::test_wrong"]["verdict"])
+
+
+def test_anybodys_tests_leave_a_page(tmp_path):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    run(tmp_path, TESTS, "--comparisons-html", "pages")
+    text = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    assert "3 comparisons, 1 of them do not match" in text
+    assert "test_own.py::test_wrong, number 2" in text
+
+
+def test_where_it_is_not_used_it_costs_nothing(tmp_path):
+    done = run(tmp_path, UNUSED)
+    assert done.returncode == 0, done.stdout
+    assert not list(tmp_path.glob("*.csv"))

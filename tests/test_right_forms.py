@@ -1,0 +1,74 @@
+"""Activations as people write them, some of which cancel: right code that must not be called wrong."""
+
+import numpy as np
+import pytest
+
+from comparisons import compare
+from handnet import Network
+
+
+def logistic(z):
+    return 1 / (1 + np.exp(-z))
+
+
+# Each equals its activation; near 0, or where a sigmoid vanishes, what a difference leaves has lost its last digits.
+FORMS = {
+    "tanh": {
+        "four exponentials": lambda z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
+        "two exponentials of 2z": lambda z: (np.exp(2 * z) - 1) / (np.exp(2 * z) + 1),
+        "two exponentials of -2z": lambda z: (1 - np.exp(-2 * z)) / (1 + np.exp(-2 * z)),
+        "2 sigmoid(2z) - 1": lambda z: 2 * logistic(2 * z) - 1,
+        "1 - 2 / (1 + e^2z)": lambda z: 1 - 2 / (1 + np.exp(2 * z)),
+        "sinh / cosh": lambda z: np.sinh(z) / np.cosh(z),
+        "numpy's": np.tanh,
+    },
+    "sigmoid": {
+        "1 - 1 / (1 + e^z)": lambda z: 1 - 1 / (1 + np.exp(z)),
+        "e^z / (1 + e^z)": lambda z: np.exp(z) / (1 + np.exp(z)),
+        "half of 1 + tanh(z / 2)": lambda z: 0.5 * (1 + np.tanh(z / 2)),
+        "1 - sigmoid(-z)": lambda z: 1 - logistic(-z),
+        "plain": logistic,
+    },
+}
+EACH = [(activation, form) for activation, forms in FORMS.items() for form in forms]
+SEEDS = 60
+
+
+def written_as(function, net):
+    """The network, with its activation written like this."""
+
+    class Written(Network):
+        def activated(self, l, z):
+            return function(z)
+
+    return Written(net.weights, net.activation)
+
+
+def drawn(activation, dtype, scale):
+    """A network and samples for each seed, one stack of them."""
+    rng = np.random.default_rng(7)
+    net = Network.random([2, 5, 4, 3], rng=rng, activation=activation, dtype=dtype, stack=(SEEDS,))
+    net = Network([(scale * w).astype(dtype) for w in net.weights], activation)
+    return net, rng.uniform(-1, 1, (SEEDS, 6, 2)).astype(dtype), rng.uniform(0, 1, (SEEDS, 6, 3)).astype(dtype)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.03, 1.0, 4.0], ids="weights x{}".format)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("activation", "form"), EACH, ids=[": ".join(pair) for pair in EACH])
+def test_a_right_activation_is_right_however_it_is_written(activation, form, dtype, scale):
+    net, x, t = drawn(activation, dtype, scale)
+    comparison = compare(written_as(FORMS[activation][form], net), x, t)
+    assert not comparison.count("wrong"), comparison.message()
+    assert not comparison.count("inherited"), comparison.message()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("activation", "at", "units"), [("tanh", 0.0, 24), ("sigmoid", -30.0, 8)])
+def test_an_activation_that_is_off_by_more_than_its_forms_can_lose_is_wrong(activation, at, units, dtype):
+    """At z = 0 a tanh may be off by 8 u, and where a sigmoid vanishes it by 2 u; so may autograd's."""
+    net = Network([np.array([[0.0], [at]], dtype)], activation)
+    right = FORMS[activation]["numpy's" if activation == "tanh" else "plain"]
+    off = np.finfo(dtype).eps / 2 * units
+    assert compare(written_as(right, net), [1.0], [0.5]).count("wrong") == 0
+    wrong = compare(written_as(lambda z: right(z) + off.astype(dtype), net), [1.0], [0.5])
+    assert wrong.diagnosis.first_wrong == ("activation", 1)
