@@ -9,12 +9,14 @@ import pytest
 
 from comparisons import check, compare
 from comparisons.checks import hand_quantities
+from comparisons.mistakes.effects import reference_steps
 from comparisons.mistakes.known import MISTAKES
 from comparisons.reference.complex_step import third_opinion
-from comparisons.reference.quantities import Problem
+from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import Truth
 from handnet import Network
 from handnet.activations import ACTIVATIONS
+from handnet.costs import COSTS
 
 SIZES = (2, 5, 4, 3)
 
@@ -133,7 +135,19 @@ def test_a_right_network_has_no_diagnosis(rng):
 # The third opinion.
 
 
-@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("cost", list(COSTS))
+@pytest.mark.parametrize("biases", [True, False], ids=["biases", "no biases"])
+def test_the_third_opinion_knows_every_cost_and_the_penalty(cost, biases):
+    stated = Statement(cost, "sum" if biases else "mean", 0.1, biases)
+    output = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(cost, "softmax")
+    problem, _ = reference_steps(stated, ("softplus", output))
+    for key, (right, tolerance) in Truth(problem).pairs.items():
+        for index in np.ndindex(right.shape):
+            opinion = third_opinion(problem, key, index)
+            assert abs(opinion - right[index]) <= tolerance[index], (key, index)
+
+
+@pytest.mark.parametrize("activation", [name for name in ACTIVATIONS if name != "softmax"])
 @pytest.mark.parametrize("stack", [(), (2,)], ids=["alone", "stack"])
 def test_complex_step_differentiation_agrees_with_autograd_on_every_number(rng, activation, stack):
     net = Network.random(SIZES, rng=rng, activation=activation, stack=stack)

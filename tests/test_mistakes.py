@@ -1,12 +1,15 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from comparisons.checks import hand_quantities
+from comparisons.mistakes.effects import reference_steps
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup, mistaken_steps
 from comparisons.mistakes.seams import SEAMS, NotApplicable, Seams
-from comparisons.mistakes.variants import Variant, overridden, pairs, singles
-from comparisons.reference.quantities import Problem
+from comparisons.mistakes.variants import Variant, applicable, overridden, pairs, singles
+from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import Truth
 from comparisons.verdict.judging import measure
 from handnet import Network
@@ -85,8 +88,54 @@ FIRST = {
 }
 
 
+# Those that need another cost, a penalty or an activation: of which network, and what they make wrong first.
+BINARY, MANY = Statement("binary_cross_entropy"), Statement("cross_entropy")
+STATED = {
+    "output_slope_kept": (BINARY, ("tanh", "sigmoid"), ("delta", 2)),
+    "wrong_logarithm": (BINARY, ("tanh", "sigmoid"), ("cost", None)),
+    "softmax_twice": (MANY, ("tanh", "softmax"), ("cost", None)),
+    "softmax_over_samples": (MANY, ("tanh", "softmax"), ("activation", 2)),
+    "diagonal_softmax": (Statement("squared_error"), ("tanh", "softmax"), ("delta", 2)),
+    "penalty_on_biases": (Statement(l2=0.1), ("tanh", "sigmoid"), ("gradient", 2)),
+    "no_penalty": (Statement(l2=0.1, biases=False), ("tanh", "sigmoid"), ("gradient", 2)),
+    "penalty_twice": (Statement(l2=0.1), ("tanh", "sigmoid"), ("gradient", 2)),
+    "penalty_per_sample": (Statement(l2=0.1), ("tanh", "sigmoid"), ("gradient", 2)),
+    "leaky_slope_zero": (Statement(), ("leaky_relu", "leaky_relu"), ("delta", 2)),
+    "elu_slope_without_one": (Statement(), ("elu", "elu"), ("delta", 2)),
+}
+
+
 def test_each_mistake_has_its_place():
-    assert set(FIRST) == set(MISTAKES) - {"accumulated_gradient"}  # which shows at the second step
+    # An accumulated gradient shows at the second step.
+    assert {*FIRST, *STATED} == set(MISTAKES) - {"accumulated_gradient"}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_mistake_of_a_stated_network_goes_wrong_first_where_it_is_made(name):
+    stated, activation, first = STATED[name]
+    problem, _ = reference_steps(stated, activation)
+    assert name in applicable(stated, activation)
+    assert name not in applicable()
+    (given,) = mistaken_steps(Variant((name,)), [problem])
+    measured = measure(Truth(problem), given)
+    assert next(m.key for m in measured if m.verdict == "wrong") == first
+    assert all(m.verdict == "ok" for m in measure(Truth(problem), Seams(problem).run()))
+
+
+@pytest.mark.parametrize("stated", [BINARY, MANY, Statement("squared_error", "sum", 0.1, False)], ids=lambda s: s.cost)
+def test_the_seams_compute_exactly_what_the_network_does(stated):
+    activation = ("leaky_relu", {"cross_entropy": "softmax"}.get(stated.cost, "sigmoid"))
+    problem, _ = reference_steps(stated, activation)
+    apart = Seams(problem).run()
+    whole, _ = hand_quantities(Network(problem.weights, activation, **asdict(stated)), problem)
+    for key, value in whole.items():
+        assert (apart[key] == value).all(), key
+
+
+def test_without_biases_nobody_gets_them_wrong():
+    without = applicable(Statement(biases=False))
+    assert not [name for name in without if "bias" in name]
+    assert {"no_half", "no_transpose", "transposed_gradient"} <= set(without)
 
 
 @pytest.mark.parametrize("name", FIRST)
@@ -158,7 +207,8 @@ def test_what_does_not_fit_the_shapes_leaves_the_others_alone(rng):
 
 
 def test_the_catalogue_goes_from_the_simple_to_the_combined():
-    assert [v.mistakes[0] for v in singles(3)][: len(MISTAKES)] == list(MISTAKES)
+    names = list(applicable())
+    assert [v.mistakes[0] for v in singles(3)][: len(names)] == names == [n for n in MISTAKES if n in names]
     assert str(Variant(("no_transpose",), "layer 2")) == "no_transpose (layer 2)"
     assert all(len(set(v.mistakes)) == 2 for v in pairs())
 

@@ -10,7 +10,7 @@ import numpy as np
 from comparisons.mistakes.effects import MARGIN, in_chunks
 from comparisons.mistakes.known import narrowed, widened
 from comparisons.mistakes.lineup import Lineup
-from comparisons.mistakes.variants import Variant, pairs, singles
+from comparisons.mistakes.variants import Variant, applicable, pairs, singles
 from comparisons.reference.truth import Pair, Truth
 from comparisons.verdict.distance import distance
 from comparisons.verdict.measured import Measured
@@ -40,8 +40,10 @@ def explanations(trials: Sequence[Trial], first: Measured) -> list[Variant]:
     if _single_precision(trials):
         return [Variant(("single_precision",))]
     top = len(trials[0].truths[0].problem.weights)
-    alone = _fitting(_suspects(singles(top), first, trials[0]), trials)
-    found = alone or _fitting(_suspects(pairs(), first, trials[0]), trials)
+    problem = trials[0].truths[0].problem
+    names = applicable(problem.stated, problem.activation)
+    alone = _fitting(_suspects(singles(top, names), first, trials[0]), trials)
+    found = alone or _fitting(_suspects(pairs(names), first, trials[0]), trials)
     # A placement that comes to the same as the mistake everywhere says nothing new.
     everywhere = {variant.mistakes for variant in found if variant.placement == "everywhere"}
     found = [v for v in found if v.placement == "everywhere" or v.mistakes not in everywhere]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup
-from comparisons.mistakes.variants import Variant
-from comparisons.reference.quantities import Key, Problem
+from comparisons.mistakes.variants import Variant, alone_in
+from comparisons.reference.quantities import Key, Problem, Statement
 from comparisons.reference.truth import Truth
 from comparisons.verdict.distance import distance, over
 from comparisons.verdict.trial import Trial
@@ -25,7 +24,6 @@ MARGIN = 16
 VISIBLE = 2
 # How many numbers of a Lineup to hold at a time.
 BUDGET = 4_000_000
-ALONE = tuple(Variant((name,)) for name in MISTAKES)
 
 
 # What the mistakes change, and what the data cannot show.
@@ -80,18 +78,35 @@ def blind(trials: Sequence[Trial]) -> tuple[str, ...]:
 
 def hidden(asked: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tuple[str, ...]:
     """Return the known mistakes that change nothing measurable in these quantities, in any of these runs of steps."""
-    shown = np.any([effects(ALONE, truths).shown(quantities) for truths in asked], axis=0)
-    could = _reference(asked[0][0].problem.activation).shown(quantities)
-    return tuple(name for name, one, other in zip(MISTAKES, could, shown, strict=True) if one and not other)
+    problem = asked[0][0].problem
+    variants = alone_in(problem)
+    shown = np.any([effects(variants, truths).shown(quantities) for truths in asked], axis=0)
+    could = _reference(problem.stated, problem.activation).shown(quantities)
+    pairs = zip(variants, could, shown, strict=True)
+    return tuple(variant.mistakes[0] for variant, one, other in pairs if one and not other)
 
 
 @cache
-def _reference(activation: tuple[str, ...]) -> Effects:
+def _reference(stated: Statement, activation: tuple[str, ...]) -> Effects:
     """The effects on two steps of a square network on which every mistake can be made, and shows."""
+    truths = [Truth(problem) for problem in reference_steps(stated, activation)]
+    return effects(alone_in(truths[0].problem), truths)
+
+
+def reference_steps(stated: Statement, activation: tuple[str, ...]) -> list[Problem]:
+    """Return two steps of a square network on which every mistake can be made, and shows."""
     rng = np.random.default_rng(11)
-    net = Network.random([4] * (len(activation) + 1), rng=rng, activation=activation)
-    samples = [(rng.standard_normal((6, 4)), rng.standard_normal((6, 4))) for _ in range(2)]
-    return effects(ALONE, [Truth(Problem(net.weights, activation, x, t)) for x, t in samples])
+    net = Network.random([4] * (len(activation) + 1), rng=rng, activation=activation, **asdict(stated))
+    samples = [(rng.standard_normal((6, 4)), targets_for(stated, rng, (6, 4))) for _ in range(2)]
+    return [Problem(net.weights, activation, x, t, stated=stated) for x, t in samples]
+
+
+def targets_for(stated: Statement, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    """Return random targets (..., N, m_L): probabilities for a cross-entropy, else any numbers."""
+    if stated.cost == "cross_entropy":
+        targets = rng.random(shape)
+        return targets / targets.sum(axis=-1, keepdims=True)
+    return rng.random(shape) if stated.cost == "binary_cross_entropy" else rng.standard_normal(shape)
 
 
 def made_at(variant: Variant, truths: Sequence[Truth], without: Collection[str] = ()) -> Key | None:

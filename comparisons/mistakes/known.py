@@ -13,14 +13,26 @@ import numpy as np
 
 from comparisons.mistakes.seams import Seams
 from comparisons.reference.quantities import Problem, Quantities
-from handnet.activations import ACTIVATIONS, FloatArray, sigmoid_slope, tanh_slope
+from handnet.activations import (
+    ACTIVATIONS,
+    FloatArray,
+    relu_slope,
+    sigmoid_slope,
+    softmax,
+    softmax_pulled_back,
+    tanh_slope,
+)
 
-# The mistakes. The docstring says what goes wrong; (l) is the layer, (l+1) the one above, (l-1) the one below.
+CROSS_ENTROPIES = ("binary_cross_entropy", "cross_entropy")
+SQUARED_ERRORS = ("half_squared_error", "squared_error", "mean_squared_error")
+
+# The mistakes. The summary says what goes wrong; (l) is the layer, (l+1) the one above, (l-1) the one below.
 
 
 class NoBias(Seams):
     summary = "The biases are left out of the forward pass."
     formula = "sigma(w^(l) a^(l-1))"
+    needs_biases = True
 
     def preactivation(self, l: int, a_below: FloatArray) -> FloatArray:
         return super().preactivation(l, a_below) - self.weights[l - 1][..., -1:, :]
@@ -53,9 +65,10 @@ class ReversedError(Seams):
 class CostNoHalf(Seams):
     summary = "The cost lacks its factor 1/2, though its gradient does not."
     formula = "twice the right value"
+    costs = ("half_squared_error",)
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return 2 * super().shared_cost(l, error)
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        return 2 * super().shared_cost(l, error, *others)
 
 
 class NoHalf(CostNoHalf):
@@ -69,8 +82,8 @@ class CostBatchSum(Seams):
     summary = "The cost is the sum over the samples, though its gradient is that of the mean."
     formula = "N times the right value"
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return error.shape[-2] * super().shared_cost(l, error)
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        return error.shape[-2] * super().shared_cost(l, error, *others)
 
 
 class BatchSum(CostBatchSum):
@@ -84,8 +97,8 @@ class AveragedTwice(Seams):
     summary = "The average over the samples is taken twice."
     formula = "the right value / N"
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return super().shared_cost(l, error) / error.shape[-2]
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error, *others) / error.shape[-2]
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) / error.shape[-2]
@@ -94,9 +107,10 @@ class AveragedTwice(Seams):
 class CostOutputMean(Seams):
     summary = "The cost is averaged over the outputs too, though its gradient is not."
     formula = "the right value / m_L"
+    costs = ("half_squared_error", "squared_error")
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return super().shared_cost(l, error) / error.shape[-1]
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error, *others) / error.shape[-1]
 
 
 class OutputMean(CostOutputMean):
@@ -109,9 +123,10 @@ class OutputMean(CostOutputMean):
 class CostMseLoss(Seams):
     summary = "The cost is MSELoss(), the mean of all squares, though its gradient is not."
     formula = "2 / m_L times the right value"
+    costs = ("half_squared_error",)
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return super().shared_cost(l, error) * 2 / error.shape[-1]
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error, *others) * 2 / error.shape[-1]
 
 
 class MseLoss(CostMseLoss):
@@ -129,8 +144,8 @@ class AveragedOverInputs(Seams):
         samples, inputs = self.problem.inputs.shape[-2:]
         return samples / inputs
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        return super().shared_cost(l, error) * self._other_share()
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        return super().shared_cost(l, error, *others) * self._other_share()
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         return super().shared_error(l, error) * self._other_share()
@@ -230,6 +245,7 @@ class WrongWeights(Seams):
 class WrongRowStripped(Seams):
     summary = "The first row of W^(l+1) is dropped in the place of its row of biases."
     formula = "the right value with W^(l+1) less its first row for (w^(l+1))^T"
+    needs_biases = True
 
     def stripped(self, l: int, w: FloatArray) -> FloatArray:
         return w[..., 1:, :]
@@ -262,6 +278,7 @@ class AccumulatedGradient(Seams):
 class BiasNotTrained(Seams):
     summary = "The biases have no gradient."
     formula = "the right value, but 0 for the biases"
+    needs_biases = True
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
@@ -272,6 +289,7 @@ class BiasNotTrained(Seams):
 class BiasSumOfAll(Seams):
     summary = "The gradient of the biases is summed over the nodes too."
     formula = "the right value, but the same sum over all nodes for each bias"
+    needs_biases = True
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
@@ -282,6 +300,7 @@ class BiasSumOfAll(Seams):
 class BiasMeanOfAll(Seams):
     summary = "The gradient of the biases is averaged over the nodes."
     formula = "the right value, but the mean over all nodes for each bias"
+    needs_biases = True
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
@@ -308,11 +327,13 @@ class GradientBatchSum(ScaledGradient):
 class WeightBatchSum(ScaledGradient):
     summary = "The gradient of the weights is summed over the samples, that of the biases averaged."
     formula, rows = "the right value, but N times that for all except the biases", slice(None, -1)
+    needs_biases = True
 
 
 class BiasBatchSum(ScaledGradient):
     summary = "The gradient of the biases is summed over the samples, that of the weights averaged."
     formula, rows = "the right value, but N times that for the biases", slice(-1, None)
+    needs_biases = True
 
 
 class GradientAveragedTwice(ScaledGradient):
@@ -323,11 +344,13 @@ class GradientAveragedTwice(ScaledGradient):
 class WeightAveragedTwice(ScaledGradient):
     summary = "The gradient of the weights is averaged over the samples once more."
     formula, rows, power = "the right value, but that / N for all except the biases", slice(None, -1), -1
+    needs_biases = True
 
 
 class BiasAveragedTwice(ScaledGradient):
     summary = "The gradient of the biases is averaged over the samples once more."
     formula, rows, power = "the right value, but that / N for the biases", slice(-1, None), -1
+    needs_biases = True
 
 
 class TransposedGradient(Seams):
@@ -336,6 +359,8 @@ class TransposedGradient(Seams):
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient)
+        if not self.problem.stated.biases:
+            return np.swapaxes(out, -1, -2)
         weights, biases = np.swapaxes(out[..., :-1, :], -1, -2), out[..., -1:, :]
         return np.concatenate([weights, biases], axis=-2)
 
@@ -343,6 +368,7 @@ class TransposedGradient(Seams):
 class BiasNotUpdated(Seams):
     summary = "The step leaves the biases as they were."
     formula = "the right value, but the old one for the biases"
+    needs_biases = True
 
     def step(self, l: int, w: FloatArray, gradient: FloatArray) -> FloatArray:
         new = super().step(l, w, gradient)
@@ -410,6 +436,126 @@ class IdentityActivation(OtherActivation):
     name, formula = "identity", "z^(l)"
 
 
+class OutputSlopeKept(Seams):
+    summary = "The output's slope a(1 - a) is kept, though it cancels against that of the cross-entropy."
+    formula = "D^(l) (a^(l) - T)"
+    costs = CROSS_ENTROPIES
+
+    def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return sigmoid_slope(a)
+
+
+class DiagonalSoftmax(Seams):
+    summary = "The slope of softmax is a(1 - a), as if its outputs had nothing to do with each other."
+    formula = "a^(l) (1 - a^(l)) c"
+    activations, costs = ("softmax",), SQUARED_ERRORS
+
+    def output_delta(self, l: int, c: FloatArray, slope: FloatArray, a: FloatArray) -> FloatArray:
+        return c * slope
+
+
+class SoftmaxOverSamples(Seams):
+    summary = "Softmax runs over the samples, not over the outputs."
+    formula = "e^z / the sum of e^z over the samples"
+    activations = ("softmax",)
+
+    def activated(self, l: int, z: FloatArray) -> FloatArray:
+        right = super().activated(l, z)
+        return np.swapaxes(softmax(np.swapaxes(z, -1, -2)), -1, -2) if l == self.top else right
+
+
+class SoftmaxTwice(Seams):
+    summary = "The cross-entropy expects z, and is given the probabilities: softmax is applied twice."
+    formula = "the derivative of the cross-entropy of softmax(a^(l))"
+    costs = ("cross_entropy",)
+
+    def error(self, l: int, output: FloatArray, targets: FloatArray) -> FloatArray:
+        return super().error(l, softmax(output), targets)
+
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        _, a, targets = others
+        return super().shared_cost(l, error, a, a, targets)
+
+    def output_delta(self, l: int, c: FloatArray, slope: FloatArray, a: FloatArray) -> FloatArray:
+        return softmax_pulled_back(super().output_delta(l, c, slope, a), a)
+
+
+class WrongLogarithm(Seams):
+    summary = "The cost takes the logarithm of the other side: T log(1 - a) + (1 - T) log a."
+    formula = "the cost of 1 - T"
+    costs = ("binary_cross_entropy",)
+
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        z, a, targets = others
+        return super().shared_cost(l, error, z, a, 1 - targets)
+
+
+class PenaltyOnBiases(Seams):
+    summary = "The penalty counts the biases too."
+    formula = "the right value, but lambda b more for the biases"
+    needs_penalty = needs_biases = True
+
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        return gradient + self.penalty * w
+
+
+class NoPenalty(Seams):
+    summary = "The gradient lacks the penalty."
+    formula = "the right value without lambda w"
+    needs_penalty = True
+
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        return gradient
+
+
+class PenaltyTwice(Seams):
+    summary = "The penalty's gradient is 2 lambda w: its cost is lambda / 2 |w|^2."
+    formula = "the right value, and lambda w once more"
+    needs_penalty = True
+
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        return gradient + 2 * self.penalty * self.weights_alone(w)
+
+
+class PenaltyPerSample(Seams):
+    summary = "The penalty's gradient is divided by the number of samples."
+    formula = "the right value with lambda / N in the place of lambda"
+    needs_penalty = True
+
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        return gradient + self.penalty / self.problem.inputs.shape[-2] * self.weights_alone(w)
+
+
+class LeakySlopeZero(Seams):
+    summary = "The slope of the leaky relu is 0 below 0, as that of relu."
+    formula = "the right value with 0 for 0.01 in D^(l)"
+    activations = ("leaky_relu",)
+
+    def _slope(self, l: int, a: FloatArray, slope: FloatArray) -> FloatArray:
+        return relu_slope(a) if self.problem.activation[l - 1] == "leaky_relu" else slope
+
+    def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return self._slope(l, a, super().output_slope(l, a, z))
+
+    def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return self._slope(l, a, super().hidden_slope(l, a, z))
+
+
+class EluSlopeWithoutOne(Seams):
+    summary = "The slope of elu below 0 is a, not a + 1."
+    formula = "the right value with a for a + 1 in D^(l)"
+    activations = ("elu",)
+
+    def _slope(self, l: int, a: FloatArray, slope: FloatArray) -> FloatArray:
+        return np.where(a > 0, slope, a) if self.problem.activation[l - 1] == "elu" else slope
+
+    def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return self._slope(l, a, super().output_slope(l, a, z))
+
+    def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return self._slope(l, a, super().hidden_slope(l, a, z))
+
+
 class SinglePrecision(Seams):
     summary = "It is right, but computed in float32."
     formula = "the right value rounded to float32"
@@ -447,6 +593,10 @@ MISTAKES: dict[str, type[Seams]] = {
     "no_bias": NoBias,
     "output_not_activated": OutputNotActivated,
     "no_output_slope": NoOutputSlope,
+    "output_slope_kept": OutputSlopeKept,
+    "softmax_twice": SoftmaxTwice,
+    "softmax_over_samples": SoftmaxOverSamples,
+    "diagonal_softmax": DiagonalSoftmax,
     "reversed_error": ReversedError,
     "no_half": NoHalf,
     "batch_sum": BatchSum,
@@ -458,6 +608,9 @@ MISTAKES: dict[str, type[Seams]] = {
     "cost_batch_sum": CostBatchSum,
     "cost_output_mean": CostOutputMean,
     "cost_mse_loss": CostMseLoss,
+    "wrong_logarithm": WrongLogarithm,
+    "leaky_slope_zero": LeakySlopeZero,
+    "elu_slope_without_one": EluSlopeWithoutOne,
     "slope_of_activation": SlopeOfActivation,
     "slope_of_preactivation": SlopeOfPreactivation,
     "tanh_slope": TanhSlope,
@@ -481,6 +634,10 @@ MISTAKES: dict[str, type[Seams]] = {
     "weight_averaged_twice": WeightAveragedTwice,
     "bias_averaged_twice": BiasAveragedTwice,
     "transposed_gradient": TransposedGradient,
+    "penalty_on_biases": PenaltyOnBiases,
+    "no_penalty": NoPenalty,
+    "penalty_twice": PenaltyTwice,
+    "penalty_per_sample": PenaltyPerSample,
     "bias_not_updated": BiasNotUpdated,
     "ascent": Ascent,
     "no_learning_rate": NoLearningRate,

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from comparisons.reference.quantities import Problem, Quantities, in_order
+from comparisons.reference.quantities import Problem, Quantities, Statement, in_order
 from handnet.activations import ACTIVATIONS, FloatArray
+from handnet.costs import COSTS, Cost
 from handnet.network import augmented
 
 # The seams in the order of the computation, and the quantity that each is a part of.
@@ -21,6 +22,7 @@ SEAMS = {
     "shared_cost": "cost",
     "shared_error": "delta",
     "output_slope": "delta",
+    "output_delta": "delta",
     "weights_above": "delta",
     "stripped": "delta",
     "passed_back": "delta",
@@ -29,6 +31,7 @@ SEAMS = {
     "outer_product": "gradient",
     "collected": "gradient",
     "laid_out": "gradient",
+    "penalized": "gradient",
     "step": "weight",
 }
 
@@ -60,6 +63,21 @@ class Seams:
 
     summary = ""
     formula = ""
+    # Where it can be made at all: with biases, a penalty, these costs, these activations; empty where any will do.
+    needs_biases = False
+    needs_penalty = False
+    costs: tuple[str, ...] = ()
+    activations: tuple[str, ...] = ()
+
+    @classmethod
+    def applies(cls, stated: Statement, activation: Sequence[str]) -> bool:
+        """Whether the mistake can be made in a network of this kind."""
+        return (
+            (stated.biases or not cls.needs_biases)
+            and (stated.l2 > 0 or not cls.needs_penalty)
+            and (not cls.costs or stated.cost in cls.costs)
+            and (not cls.activations or not set(cls.activations).isdisjoint(activation))
+        )
 
     def __init__(
         self,
@@ -76,27 +94,38 @@ class Seams:
 
     def preactivation(self, l: int, a_below: FloatArray) -> FloatArray:
         """z = A W."""
-        return augmented(a_below) @ self.weights[l - 1]
+        return self.with_ones(a_below) @ self.weights[l - 1]
 
     def activated(self, l: int, z: FloatArray) -> FloatArray:
         """a = sigma(z)."""
         return ACTIVATIONS[self.problem.activation[l - 1]].value(z)
 
     def error(self, l: int, output: FloatArray, targets: FloatArray) -> FloatArray:
-        """a - T, of each sample."""
-        return output - targets
+        """a - T, of each sample; of other costs their c, or delta where the slope cancels."""
+        return (self.cost.delta or self.cost.error)(output, targets)
 
-    def shared_cost(self, l: int, error: FloatArray) -> FloatArray:
-        """The sum of the squares / 2N."""
-        return np.square(error).sum(axis=(-2, -1)) / (2 * error.shape[-2])
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        """The sum of the squares / 2N; of other costs their own, by z or a, which come after the error with T."""
+        if self.problem.stated.cost == "half_squared_error":
+            # Of an error that is reversed, too.
+            total = np.square(error).sum(axis=(-2, -1)) / 2
+        else:
+            z, a, targets = others
+            total = self.cost.value(z if self.cost.output else a, targets).sum(axis=-1)
+        return self.reduced(total, error)
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:
         """c = (a - T) / N."""
-        return error / error.shape[-2]
+        return self.reduced(error, error)
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        """sigma' of the output, in terms of a."""
-        return ACTIVATIONS[self.problem.activation[l - 1]].slope(a)
+        """sigma' of the output, in terms of a; 1 where it cancels against the cost's."""
+        return np.ones_like(a) if self.cost.delta else ACTIVATIONS[self.problem.activation[l - 1]].slope(a)
+
+    def output_delta(self, l: int, c: FloatArray, slope: FloatArray, a: FloatArray) -> FloatArray:
+        """D^(L) c; of softmax with all that its outputs have to do with each other."""
+        pulled_back = ACTIVATIONS[self.problem.activation[l - 1]].pulled_back
+        return pulled_back(c, a) if pulled_back and not self.cost.delta else c * slope
 
     def weights_above(self, l: int, updated_above: FloatArray) -> FloatArray:
         """W of the layer above, through which delta is passed back."""
@@ -104,7 +133,7 @@ class Seams:
 
     def stripped(self, l: int, w: FloatArray) -> FloatArray:
         """W without its row of biases."""
-        return w[..., :-1, :]
+        return w[..., :-1, :] if self.problem.stated.biases else w
 
     def passed_back(self, l: int, delta_above: FloatArray, w: FloatArray) -> FloatArray:
         """delta w, with w the transpose of the stripped W."""
@@ -120,7 +149,7 @@ class Seams:
 
     def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
         """A^T delta, summed over the samples."""
-        return np.swapaxes(augmented(a_below), -1, -2) @ delta
+        return np.swapaxes(self.with_ones(a_below), -1, -2) @ delta
 
     def collected(self, l: int, gradient: FloatArray) -> FloatArray:
         """The gradient of this step alone."""
@@ -130,12 +159,41 @@ class Seams:
         """The gradient in the shape of W."""
         return gradient
 
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        """The gradient with lambda w, but for the biases."""
+        return gradient + self.penalty * self.weights_alone(w)
+
     def step(self, l: int, w: FloatArray, gradient: FloatArray) -> FloatArray:
         """W - gamma dC/dW."""
         new = w - self.problem.learning_rate * gradient
-        if not self.problem.train_biases:
+        if not self.problem.train_biases and self.problem.stated.biases:
             new[..., -1, :] = w[..., -1, :]
         return new
+
+    # What they are made of.
+
+    @property
+    def cost(self) -> Cost:
+        return COSTS[self.problem.stated.cost]
+
+    @property
+    def penalty(self) -> float:
+        return self.problem.stated.l2
+
+    def with_ones(self, a: FloatArray) -> FloatArray:
+        """A: a with a trailing 1 where there are biases."""
+        return augmented(a) if self.problem.stated.biases else a
+
+    def weights_alone(self, w: FloatArray) -> FloatArray:
+        """W with 0 in the place of the biases."""
+        if self.problem.stated.biases:
+            w = w.copy()
+            w[..., -1, :] = 0
+        return w
+
+    def reduced(self, total: FloatArray, samples: FloatArray) -> FloatArray:
+        """The mean over the samples, or their sum."""
+        return total / samples.shape[-2] if self.problem.stated.reduction == "mean" else total
 
     # What they make together.
 
@@ -169,14 +227,22 @@ class Seams:
                 w = at("stripped", l, at("weights_above", l, updated[l + 1]))
                 passed[l] = at("passed_back", l, deltas[l + 1], w)
                 slopes[l] = at("hidden_slope", l, a[l], z[l])
-            deltas[l] = passed[l] * slopes[l]
+            deltas[l] = at("output_delta", l, passed[l], slopes[l], a[l]) if l == top else passed[l] * slopes[l]
             product = at("outer_product", l, at("activation_below", l, a[l - 1], a[l]), deltas[l])
             gradients[l] = at("laid_out", l, at("collected", l, product))
+            if self.penalty:
+                gradients[l] = at("penalized", l, gradients[l], self.weights[l - 1])
             updated[l] = at("step", l, self.weights[l - 1], gradients[l])
         parts = ([part[l] for l in range(1, top + 1)] for part in (a, deltas, gradients, updated))
         activations, *backward = parts
+        cost = at("shared_cost", top, error, z[top], a[top], self.problem.targets)
+        if self.penalty:
+            squares = (
+                np.square(self.weights_alone(w)).sum(axis=(-2, -1)) for w in map(self.weights.__getitem__, range(top))
+            )
+            cost = cost + self.penalty / 2 * sum(squares)
         more = {"preactivation": z, "slope": slopes, "activation_gradient": passed}
         return {
-            **in_order(activations, at("shared_cost", top, error), *backward),
+            **in_order(activations, cost, *backward),
             **{(name, l): part[l] for name, part in more.items() for l in part},
         }

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.seams import SEAMS, Seams
-from comparisons.reference.quantities import Key
+from comparisons.reference.quantities import THE_NOTES, Key, Problem, Statement
 
 
 @cache
@@ -63,17 +63,35 @@ def seams_of(variant: Variant, top: int) -> dict[tuple[str, int], tuple[str, ...
     return made
 
 
-def singles(top: int) -> Iterator[Variant]:
-    """Every mistake alone: everywhere, in the hidden layers only, in one layer; the simplest first."""
-    yield from (Variant((name,)) for name in MISTAKES)
-    by_layer = [name for name in MISTAKES if name not in ("single_precision", "first_layer_not_trained")]
+@cache
+def applicable(stated: Statement = THE_NOTES, activation: tuple[str, ...] = ("sigmoid",)) -> tuple[str, ...]:
+    """Return the mistakes that can be made in a network of this kind; by default the note's."""
+    return tuple(name for name, kind in MISTAKES.items() if kind.applies(stated, activation))
+
+
+def alone_in(problem: Problem) -> tuple[Variant, ...]:
+    """Return each mistake that can be made in a network of this kind, made everywhere."""
+    return tuple(Variant((name,)) for name in applicable(problem.stated, problem.activation))
+
+
+def singles(top: int, names: Sequence[str] | None = None) -> Iterator[Variant]:
+    """Every mistake alone: everywhere, in the hidden layers only, in one layer; the simplest first.
+
+    Parameters
+    ----------
+    top : how many layers there are
+    names : of the mistakes; by default of those that can be made in the note's network
+    """
+    names = applicable() if names is None else names
+    yield from (Variant((name,)) for name in names)
+    by_layer = [name for name in names if name not in ("single_precision", "first_layer_not_trained")]
     yield from (Variant((name,), "hidden") for name in by_layer if top > 2)
     yield from (Variant((name,), f"layer {l}") for l in range(1, top + 1) for name in by_layer if top > 1)
 
 
-def pairs() -> Iterator[Variant]:
+def pairs(names: Sequence[str] | None = None) -> Iterator[Variant]:
     """Every two mistakes together, but for two in the cost of which one is in nothing else: it would mend the other."""
-    names = [name for name in MISTAKES if name != "single_precision"]
+    names = [name for name in (applicable() if names is None else names) if name != "single_precision"]
     in_cost = {name for name in names if "shared_cost" in overridden(name)}
     alone = {name for name in in_cost if len(overridden(name)) == 1}
     return (Variant(pair) for pair in combinations(names, 2) if not (in_cost >= {*pair} and alone & {*pair}))

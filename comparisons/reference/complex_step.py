@@ -72,7 +72,7 @@ def _opinion(
             a = ACTIVATIONS[name](z)
             if read and read[0] == l:
                 return _finite(a[read[1]].real)
-            if what == "w" and problem.stated.l2:
+            if problem.stated.l2:
                 penalty += problem.stated.l2 / 2 * ((wide[:-1] if problem.stated.biases else wide) ** 2).sum()
         cost = _cost(problem, z, a) + penalty
     return _finite(cost.imag / STEP if step else cost.real)

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from comparisons.mistakes.effects import ALONE, MARGIN, effects, in_chunks
+from comparisons.mistakes.effects import MARGIN, effects, in_chunks, reference_steps
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup
+from comparisons.mistakes.variants import Variant, alone_in
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Key, Problem
@@ -31,8 +32,6 @@ LIKE = {
     "allclose": {"float64": (RTOL, ATOL), "float32": (RTOL, ATOL)},
     "assert_close": {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5)},
 }
-# float32 is right in its way: here it is one of the variants that a test may refuse.
-CANDIDATES = tuple(variant for variant in ALONE if variant.mistakes != ("single_precision",))
 RIGHT = "right: "
 # No mistake of a formula, but what an empty function gives, and what more than one public test has let pass.
 ZEROS = "zeros"
@@ -156,8 +155,8 @@ def _gradients(truth: Truth) -> dict[Key, tuple[FloatArray, FloatArray]]:
 def _mistaken(truth: Truth, allowed: Mapping[Key, FloatArray]) -> dict[str, dict[str, Any]]:
     """How each known mistake that can change a gradient fares; one that does not fit the shapes raises, and is seen."""
     rows: dict[str, dict[str, Any]] = {}
-    could = _changes_gradients(truth.problem.activation)
-    for start, some in in_chunks(CANDIDATES, truth):
+    could = _changes_gradients(truth.problem)
+    for start, some in in_chunks(_candidates(truth.problem), truth):
         lineup = Lineup(some)
         made = lineup.run(truth.problem)
         for i, variant in enumerate(some):
@@ -180,12 +179,15 @@ def _is_rounding(gradients: Mapping[Key, FloatArray], truth: Truth) -> bool:
     return all((distance(gradients[key], right) <= MARGIN * tolerance).all() for key, (right, tolerance) in pairs)
 
 
-def _changes_gradients(activation: Sequence[str]) -> frozenset[int]:
+def _candidates(problem: Problem) -> list[Variant]:
+    # float32 is right in its way: here it is one of the variants that a test may refuse.
+    return [variant for variant in alone_in(problem) if variant.mistakes != ("single_precision",)]
+
+
+def _changes_gradients(problem: Problem) -> frozenset[int]:
     """The numbers of the mistakes that change a gradient of one step at all, on a network where each can be made."""
-    rng = np.random.default_rng(11)
-    net = Network.random([4] * (len(activation) + 1), rng=rng, activation=activation)
-    problem = Problem(net.weights, net.activation, rng.standard_normal((6, 4)), rng.standard_normal((6, 4)))
-    return frozenset(np.flatnonzero(effects(CANDIDATES, [Truth(problem)]).shown(SEEN)).tolist())
+    step = reference_steps(problem.stated, problem.activation)[0]
+    return frozenset(np.flatnonzero(effects(_candidates(problem), [Truth(step)]).shown(SEEN)).tolist())
 
 
 def _fares(gradients: Mapping[Key, FloatArray], truth: Truth, allowed: Mapping[Key, FloatArray]) -> dict[str, Any]:

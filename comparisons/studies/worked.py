@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comparisons.mistakes.effects import ALONE, effects
+from comparisons.mistakes.effects import effects
 from comparisons.mistakes.lineup import Lineup
-from comparisons.mistakes.variants import Variant, overridden, pairs, singles
+from comparisons.mistakes.variants import Variant, alone_in, overridden, pairs, singles
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Key, Problem
@@ -223,8 +223,9 @@ def _tried(problem: Problem, how: str) -> list[Variant]:
     """The variants worth training: of mistakes that change something in the first two steps, and not at one seam."""
     first = Truth(problem)
     second = Truth(replace(problem, weights=first.run.updated))
-    shown = effects(ALONE, [first, second]).shown({key[0] for key in first.derived})
-    names = {variant.mistakes[0] for variant, show in zip(ALONE, shown, strict=True) if show} - {"single_precision"}
+    variants = alone_in(first.problem)
+    shown = effects(variants, [first, second]).shown({key[0] for key in first.derived})
+    names = {v.mistakes[0] for v, show in zip(variants, shown, strict=True) if show} - {"single_precision"}
     if how == "singles":
         return [variant for variant in singles(len(problem.weights)) if variant.mistakes[0] in names]
     two = (variant for variant in pairs() if names.issuperset(variant.mistakes))
