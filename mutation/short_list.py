@@ -51,8 +51,9 @@ EFFECTS, MATCHING = "comparisons/mistakes/effects.py", "comparisons/diagnosis/ma
 PLANTED, WORKED = "comparisons/studies/planted.py", "comparisons/studies/worked.py"
 WRONG = "comparisons/diagnosis/wrong.py"
 CONSTANTS = (
-    Constant(ROUNDING, "self.gamma({}) * (size + 2 * spread)", "9", ("18", "4.5", "90")),
-    Constant(ROUNDING, "(size + 2 * spread) + {} * self.tiny", "8", ("16", "4")),
+    Constant(ROUNDING, "np.fmax(self.gamma({}) * size, other)", "9", ("18", "4.5", "90")),
+    Constant(ROUNDING, "(self.gamma({}) + self.gamma(8) * size)", "2", ("4", "1")),
+    Constant(ROUNDING, "self.gamma({}) * np.abs(1 - size**2)", "8", ("16", "4")),
     Constant(ROUNDING, "({} * operations * self.tiny)", "2", ("4", "1", "2e6")),
     Constant(PROBLEM, "return {} * bound", "2", ("4", "1", "20")),
     Constant("comparisons/reference/complex_step.py", "KINK = {}\n", "1e-9", ("2e-9", "0.5e-9")),

@@ -95,6 +95,13 @@ def test_a_function_may_be_wrong_by_four_units_in_the_last_place_on_either_side(
     assert verdict(problem, ("activation", 1), lambda a: a * (1 + 24 * U)) == "wrong"
 
 
+@pytest.mark.parametrize(("activation", "z", "units"), [("sigmoid", -50.0, 4), ("tanh", 0.0, 16)])
+def test_where_other_forms_of_a_function_cancel_a_few_units_are_allowed_beside_a_one(activation, z, units):
+    problem = neuron(0.0, z, activation)
+    assert verdict(problem, ("activation", 1), lambda a: a + 0.9 * units * U) != "wrong"
+    assert verdict(problem, ("activation", 1), lambda a: a + 1.2 * units * U) == "wrong"
+
+
 # So small that the product of two is below the smallest normal number.
 SMALL = 2.0**-515
 UNDERFLOW = {
@@ -119,8 +126,8 @@ def test_what_underflows_may_add_a_few_of_the_smallest_normal_number_and_no_more
 
         return change
 
-    assert verdict(problem, key, plus(0.8 * units)) != "wrong"
-    assert verdict(problem, key, plus(1.6 * units)) == "wrong"
+    assert verdict(problem, key, plus(0.9 * units)) != "wrong"
+    assert verdict(problem, key, plus(1.2 * units)) == "wrong"
 
 
 def greatest_ratio(activation, quantity):

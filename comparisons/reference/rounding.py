@@ -234,6 +234,7 @@ class Rounding:
         else:
             raise ValueError(f"activation {name!r} has no bound")
         # Not `underflow`: an exponential may vanish wholly in one evaluation and be subnormal in another.
+        # No test can see how many times: u of the other forms, above, is far more wherever a is small.
         rounding = np.fmax(self.gamma(9) * size, other) + self.gamma(18) * spread
         return spread + rounding + 8 * self.tiny
 

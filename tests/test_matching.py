@@ -1,0 +1,174 @@
+"""Which known mistakes explain the numbers: those that give them, that can be the cause, and in what order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from comparisons.diagnosis.matching import explanations
+from comparisons.mistakes.lineup import mistaken_steps
+from comparisons.mistakes.variants import Variant
+from comparisons.reference.quantities import Problem
+from comparisons.reference.truth import Truth
+from comparisons.verdict.judging import measure
+from comparisons.verdict.trial import Trial
+from handnet import Network
+
+
+def network_problem(sizes=(2, 3, 2), activation="tanh", scale=1.0):
+    rng = np.random.default_rng(7)
+    net = Network.random(sizes, rng=rng, activation=activation)
+    samples = (scale * rng.standard_normal((4, m)) for m in (sizes[0], sizes[-1]))
+    return Problem(tuple(scale * w for w in net.weights), net.activation, *samples)
+
+
+def right(problem):
+    return {key: pair[0] for key, pair in Truth(problem).pairs.items()}
+
+
+def mistaken(problem, *mistakes, placement="everywhere"):
+    (step,) = mistaken_steps(Variant(mistakes, placement), [problem])
+    return {key: step[key] for key in right(problem)}
+
+
+def explained(*asked, **others):
+    """The explanations of what was given for these problems, as text."""
+    trials = [Trial((Truth(problem),), (given,), case=str(i), **others) for i, (problem, given) in enumerate(asked)]
+    judged = [m for trial in trials for m in measure(trial.truths[0], trial.given[0], case=trial.case)]
+    return [str(variant) for variant in explanations(trials, next(m for m in judged if m.verdict == "wrong"))]
+
+
+def only(given, *quantities):
+    return {key: value for key, value in given.items() if key[0] in quantities}
+
+
+# Alone, in some layers, two.
+
+
+def test_of_gradients_alone_the_cause_may_be_the_delta_and_the_frequent_mistake_comes_first():
+    problem = network_problem()
+    named = explained((problem, only(mistaken(problem, "batch_sum"), "gradient")))
+    assert named[:2] == ["batch_sum", "gradient_batch_sum"]
+    with_deltas = only(mistaken(problem, "gradient_batch_sum"), "activation", "delta", "gradient")
+    assert explained((problem, with_deltas)) == ["gradient_batch_sum"]
+
+
+def test_of_weights_alone_a_mistake_in_the_step_comes_first():
+    problem = network_problem()
+    named = explained((problem, only(mistaken(problem, "bias_not_updated"), "weight")))
+    assert named[:2] == ["bias_not_updated", "bias_not_trained"]
+
+
+def test_a_mistake_in_one_layer_is_named_so_and_not_where_it_is_the_same_everywhere():
+    problem = network_problem()
+    assert explained((problem, mistaken(problem, "no_bias", placement="layer 2"))) == ["no_bias (layer 2)"]
+    assert explained((problem, mistaken(problem, "no_hidden_slope", placement="layer 1"))) == ["no_hidden_slope"]
+
+
+def test_two_mistakes_are_looked_for_where_none_alone_explains_the_numbers():
+    problem = network_problem()
+    given = mistaken(problem, "no_bias", "ascent")
+    assert explained((problem, given)) == ["no_bias + ascent"]
+    assert explained((problem, {**given, ("cost", None): given["cost", None] + 1})) == []
+    assert explanations([Trial((Truth(problem),), ({},))], measure(Truth(problem), given)[0]) == []
+
+
+def test_zeros_on_all_sides_are_no_reason_against_a_mistake():
+    weights = (np.array([[-1.0, -1.0], [-1.0, -2.0]]), np.array([[1.0], [2.0], [0.5]]))
+    problem = Problem(weights, ("relu", "identity"), np.array([[1.0], [2.0]]), np.array([[3.0], [1.0]]))
+    assert not Truth(problem).pairs["delta", 1][0].any()
+    assert "reversed_error" in explained((problem, mistaken(problem, "reversed_error")))
+
+
+OBLONG, SQUARE = network_problem(), network_problem((3, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [({}, False), ({"misshapen": frozenset({("delta", 1)})}, True), ({"turned": frozenset({("delta", 1)})}, True)],
+)
+def test_what_does_not_fit_the_shapes_cannot_have_given_the_right_one(how, named):
+    asked = (OBLONG, right(OBLONG)), (SQUARE, mistaken(SQUARE, "no_transpose"))
+    assert ("no_transpose" in explained(*asked, **how)) == named
+
+
+# How near.
+
+
+def narrow(weight, bias, **options):
+    """A neuron in float32: what is given in float64 then lies exactly where it is put."""
+    weights = (np.array([[weight], [bias]], np.float32),)
+    options = {"activation": ("identity",), "target": 0.0, "learning_rate": 0.5, **options}
+    target = np.array([[options.pop("target")]], np.float32)
+    return Problem(weights, options.pop("activation"), np.ones((1, 1), np.float32), target, **options)
+
+
+@pytest.mark.parametrize(("times", "named"), [(100.4, True), (99.6, False)])
+def test_a_mistake_is_at_least_a_hundred_times_nearer_than_autograd(times, named):
+    step = 2.0**-14
+    problem = narrow(1.0, 1.0, target=1.0, learning_rate=step)
+    given = right(problem)["weight", 1].copy()
+    assert given[1, 0] == 1 - step
+    # So far from the bias not updated, which is a step from autograd's: t - 1 and 1 of t parts.
+    given[1, 0] = 1 - step / (times + 1)
+    assert bool(explained((problem, {("weight", 1): given}))) == named
+
+
+@pytest.mark.parametrize(("units", "named"), [(126, True), (130, False)])
+def test_beside_zeros_alone_sixteen_times_eight_units_are_rounding(units, named):
+    problem = narrow(-1.0, -1.0, activation=("relu",), target=-1.0)
+    given = {("delta", 1): np.array([[1 + units * 2.0**-23]])}
+    assert ("no_output_slope" in explained((problem, given))) == named
+
+
+# Single precision.
+
+
+def in_float32(problem):
+    """The right numbers, computed in float32."""
+    cast = replace(
+        problem,
+        weights=tuple(w.astype(np.float32) for w in problem.weights),
+        inputs=problem.inputs.astype(np.float32),
+        targets=problem.targets.astype(np.float32),
+    )
+    return {key: np.asarray(value, np.float64) for key, value in Truth(cast).run.quantities().items()}
+
+
+def of_rounded(problem):
+    """The right numbers of weights and samples rounded to float32."""
+    cast = replace(
+        problem,
+        weights=tuple(w.astype(np.float32).astype(np.float64) for w in problem.weights),
+        inputs=problem.inputs.astype(np.float32).astype(np.float64),
+        targets=problem.targets.astype(np.float32).astype(np.float64),
+    )
+    return right(cast)
+
+
+@pytest.mark.parametrize("how", [in_float32, of_rounded])
+def test_numbers_right_to_float32_are_single_precision(how):
+    problem = network_problem()
+    assert explained((problem, how(problem))) == ["single_precision"]
+    # Where some are right to float64, as what is no number of the weights is.
+    mixed = {**how(problem), ("activation", 1): right(problem)["activation", 1]}
+    assert explained((problem, mixed)) == ["single_precision"]
+    first_right = only(right(problem), "activation", "cost", "delta") | only(how(problem), "gradient", "weight")
+    assert explained((problem, first_right)) == ["single_precision"]
+
+
+def test_numbers_too_far_off_for_float32_are_not_single_precision_though_they_are_float32():
+    # Small ones: what float32 does to a 1 would be more than what is wrong with them.
+    problem = network_problem(activation="identity", scale=0.03)
+    assert explained((problem, in_float32(problem))) == ["single_precision"]
+    for off in (1e-4, 2e-3):
+        given = right(problem)
+        for key in (("gradient", 1), ("gradient", 2)):
+            given[key] = (given[key] * (1 + off)).astype(np.float32).astype(np.float64)
+        assert explained((problem, only(given, "gradient"))) == []
+
+
+def test_numbers_as_near_as_float32_but_neither_float32_nor_of_rounded_weights_are_not_single_precision():
+    problem = network_problem()
+    given = {key: value * (1 + 3e-8) for key, value in right(problem).items()}
+    assert explained((problem, given)) == []
