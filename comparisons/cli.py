@@ -29,6 +29,7 @@ from comparisons.studies.speed import measure_scaling, measure_speed
 from comparisons.studies.sweep import Setting, Subject, grid, replayed, sweep
 from comparisons.studies.work import default_jobs
 from comparisons.studies.worked import check_example
+from comparisons.subject.apart import in_a_child
 from comparisons.subject.implementation import REDUCTIONS, load
 from comparisons.subject.reading import LAYOUTS, ImplementationError
 from comparisons.verdict.comparison import Comparison
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     status : 0 match, 1 mismatch, 2 bad input
     """
+    if arguments is None:
+        return in_a_child(main, sys.argv[1:])
     options = _parser().parse_args(arguments)
     # Somebody's file may change the folder that it runs in, and the reports stay where they were asked for.
     options.shown_out, options.out = options.out, os.path.abspath(options.out)
