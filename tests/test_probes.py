@@ -62,7 +62,6 @@ def from_call(number):
 SELDOM = {
     "one output": broadcasts_the_targets,
     "a fourth layer": wrong_where(lambda w, x, t: len(w) > 3),
-    "a fifth layer": wrong_where(lambda w, x, t: len(w) > 4),
     "a width over 5": wrong_where(lambda w, x, t: max(v.shape[1] for v in w) > 5),
     "a width over 10": wrong_where(lambda w, x, t: max(v.shape[1] for v in w) > 10),
     "more than 50 samples": wrong_where(lambda w, x, t: len(x) > 50),
@@ -128,10 +127,8 @@ def test_the_far_probe_is_as_far_as_it_says():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_far_probe_of_relus_is_alive(seed):
-    first, many, _, distant, _ = far_probe("relu", seed=seed).truths
-    assert all(
-        (np.abs(value) > tolerance).any() for t in (first, many, distant) for value, tolerance in t.derived.values()
-    )
+    first, many, _, _ = far_probe("relu", seed=seed).truths
+    assert all((np.abs(value) > tolerance).any() for t in (first, many) for value, tolerance in t.derived.values())
 
 
 def test_code_for_so_many_layers_is_told_to_say_so():
@@ -141,7 +138,7 @@ def test_code_for_so_many_layers_is_told_to_say_so():
 
     comparison = check(three_layers)
     assert not comparison.passed
-    assert "on 3-12-4-5-6-1: it raised ValueError: too many values to unpack" in comparison.message()
+    assert "on 3-12-4-5-1: it raised ValueError: too many values to unpack" in comparison.message()
     assert "it runs with sizes=(2, 5, 4, 3)" in comparison.remarks
     assert check(three_layers, sizes=(2, 5, 4, 3)).passed
 
@@ -153,7 +150,7 @@ def test_what_is_wrong_further_off_is_named_by_that_probe_alone():
 
     diagnosis = check(no_mean_of_many).diagnosis
     assert diagnosis.mistakes == ("batch_sum",)
-    assert diagnosis.first_wrong == ("delta", 5)
+    assert diagnosis.first_wrong == ("delta", 4)
 
 
 # What was never asked is said.
