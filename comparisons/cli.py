@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISMATCH
     except MemoryError:
         return _bad_input(options, "out of memory")
+    except BrokenExecutor:
+        return _bad_input(options, "a process of its --jobs ended by itself: os._exit, a crash, or out of memory")
     except (ValueError, TypeError, ImportError) as problem:
         return _bad_input(options, " ".join(str(problem).split()) or type(problem).__name__)
     except KeyboardInterrupt:

@@ -109,6 +109,15 @@ def test_the_command_line_runs_somebodys_file_apart(tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
+def test_a_process_of_several_jobs_that_ends_itself_is_one_line_too(tmp_path, capsys):
+    pytest.importorskip("joblib")
+    (tmp_path / "mine.py").write_text("import os\ndef f(w, x, t): os._exit(0)\n")
+    arguments = ["--implementation", f"{tmp_path}/mine.py:f", "--networks", "3000", "--jobs", "2"]
+    assert main(["sweep", *arguments, "--out", str(tmp_path / "reports")]) == 2
+    said = "handnet sweep: a process of its --jobs ended by itself: os._exit, a crash, or out of memory\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 def test_without_somebodys_file_nothing_runs_apart():
     asked = []
     assert in_a_child(lambda arguments: asked.append((os.getpid(), arguments)) or 1, ["compare", "note"]) == 1
