@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
 from comparisons.studies.sweep import Setting, Subject, replayed
 from comparisons.studies.work import default_jobs
+from comparisons.subject.apart import in_a_child
 from comparisons.subject.implementation import REDUCTIONS, load
 from comparisons.subject.reading import LAYOUTS, ImplementationError
 
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     status : 0 match, 1 mismatch, 2 bad input
     """
+    if arguments is None:
+        return in_a_child(main, sys.argv[1:])
     options = _parser().parse_args(arguments)
     # Somebody's file may change the folder that it runs in, and the reports stay where they were asked for.
     folder, started, html = os.path.abspath(options.out), time.time(), getattr(options, "html", False)
@@ -59,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISMATCH
     except MemoryError:
         return _bad_input(options, "out of memory")
+    except BrokenExecutor:
+        return _bad_input(options, "a process of its --jobs ended by itself: os._exit, a crash, or out of memory")
     except (ValueError, TypeError, ImportError) as problem:
         return _bad_input(options, " ".join(str(problem).split()) or type(problem).__name__)
     except KeyboardInterrupt:

@@ -24,9 +24,9 @@ QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 DRAWS = 8
 # What is asked once more of code that was right so far: layers, the widest of them, samples, the size of z (a sigmoid
 # saturates, and not even e^2z overflows in float32), and how far targets lie from [0, 1].
-DEEP, WIDE, MANY, LARGE, FAR = 5, 12, 61, 40.0, 1000.0
-# A network of narrow layers of relu is dead more often than not.
-FAR_DRAWS = 64
+DEEP, WIDE, MANY, LARGE, FAR = 4, 12, 61, 40.0, 1000.0
+# Of such networks of relu four in ten are dead; of 120 seeds none needed more than 9 draws. More would change nothing.
+FAR_DRAWS = 32
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,13 @@ def far_probe(
     seed: int = 0,
     reduction: str = "mean",
 ) -> Probe:
-    """Return what is rarer: more layers, a wide one, one output; many samples, a large z, targets far from [0, 1].
+    """Return what is rarer: more layers, a wide one, one output; many samples, targets far from [0, 1], a large z.
 
     Examples
     --------
     >>> made = far_probe()
     >>> made.name, [len(truth.problem.inputs) for truth in made.truths]
-    ('3-12-4-5-6-1', [7, 61, 8, 9, 7])
+    ('3-12-4-5-1', [7, 61, 8, 7])
     """
     layers = DEEP if isinstance(activation, str) else len(activation)
     sizes = (3, *(WIDE, *range(4, 2 + layers))[: layers - 1], 1)
@@ -134,17 +134,16 @@ def far_probe(
     for draw in range(FAR_DRAWS):
         rng = np.random.default_rng([seed, draw, len(sizes)])
         net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
-        few, large, off = islice((n for n in count(SAMPLES + 1) if n not in sizes), 3)
+        few, large = islice((n for n in count(SAMPLES + 1) if n not in sizes), 2)
         first = step(net, *_samples(net, rng, few))
-        many = step(net, *_samples(net, rng, MANY))
+        many = step(net, *_samples(net, rng, MANY, FAR))
         inputs, targets = _samples(net, rng, large)
         large_inputs = LARGE / np.abs(inputs @ net.weights[0][:-1]).max() * inputs
         saturated = step(net, large_inputs.astype(net.dtype), targets)
-        distant = step(net, *_samples(net, rng, off, FAR))
         single = step(net, *_samples(net, rng, 1))
-        asked = (first, many, saturated, distant, first)
+        asked = (first, many, saturated, first)
         made = Probe("-".join(map(str, sizes)), asked, (learning_rate,) * len(asked), single)
-        if all(map(_tells, (first, many, distant))):
+        if _tells(first) and _tells(many):
             break
     return made
 
