@@ -84,7 +84,7 @@ def bounds(reference: Callable[..., Any], *arguments: Any) -> Any:
     >>> bool(abs(value - 100) < guaranteed), bool(expected < guaranteed < 1e-10)
     (True, True)
     """
-    with neutral(), _plain_attention(), RunningErrors() as errors:
+    with neutral(), _plain_kernels(), RunningErrors() as errors:
         results = reference(*(_mapped(argument, _tensor) for argument in arguments))
 
     def bounded(result: Any) -> Any:
@@ -504,11 +504,14 @@ def _array(argument: Any) -> Any:
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Attention as its formula, not as one kernel: what it computes is the same, and its parts have rules."""
-    before = torch.backends.cuda.flash_sdp_enabled()  # type: ignore[no-untyped-call]
-    torch.backends.cuda.enable_flash_sdp(False)
+def _plain_kernels() -> Iterator[None]:
+    """Attention and recurrent layers by their formulas, not as one kernel each: then their parts have rules."""
+    cuda, mkldnn = torch.backends.cuda, torch.backends.mkldnn
+    before = cuda.flash_sdp_enabled(), getattr(mkldnn, "enabled", True)  # type: ignore[no-untyped-call]
+    cuda.enable_flash_sdp(False)
+    mkldnn.enabled = False  # type: ignore[assignment]
     try:
         yield
     finally:
-        torch.backends.cuda.enable_flash_sdp(before)
+        cuda.enable_flash_sdp(before[0])
+        mkldnn.enabled = before[1]  # type: ignore[assignment]

@@ -91,7 +91,8 @@ class Ball:
     def expected_tolerance(self) -> Tensor:
         """How far off rounding is expected to take another evaluation."""
         likely = torch.fmin(2 * self.error, SIGMAS * self.variance.sqrt())
-        return torch.where(self.size > SMALLEST_EXPECTED, likely, 2 * self.error)
+        known = (self.size > SMALLEST_EXPECTED) | (self.variance > SMALLEST_EXPECTED**2)
+        return torch.where(known, likely, 2 * self.error)
 
     def full(self, errors: Tensor) -> Tensor:
         """Return the errors in the shape of the number."""

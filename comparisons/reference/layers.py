@@ -84,6 +84,11 @@ def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, thres
     return Errors(errors.error + left_out, errors.variance + left_out.square())
 
 
+@equations(aten.softshrink_backward, aten.hardshrink_backward)
+def shrink_backward(g: Tensor, x: Tensor, threshold: float) -> Tensor:
+    return torch.where((x >= -threshold) & (x <= threshold), 0.0, g)
+
+
 @equations(aten.leaky_relu)
 def leaky_relu(x: Tensor, slope: float = 0.01) -> Tensor:
     return torch.where(x > 0, x, slope * x)
@@ -136,9 +141,12 @@ def _shifted(r: Rounding, x: Ball, axis: int) -> tuple[Tensor, Tensor, Tensor, T
     rounded, and so is lse, as a number of its own; the sum of exponentials is off by gamma_n and the roundings of exp.
     """
     lse = torch.logsumexp(x.value, axis, keepdim=True)
-    y, count = torch.exp(x.value - lse), x.tensor.shape[axis] if x.tensor.dim() else 1
-    own = x.error + r.unit * (x.size + lse.abs() + (x.value - lse).abs())
-    likely = x.variance + r.unit**2 * (x.square + lse.square() + (x.value - lse).square())
+    shifted = x.value - lse
+    y, count = torch.exp(shifted), x.tensor.shape[axis] if x.tensor.dim() else 1
+    # What is masked with -inf is exactly 0 in every evaluation.
+    masked = x.value == -math.inf
+    own = (x.error + r.unit * (x.size + lse.abs() + shifted.abs())).masked_fill(masked, 0.0)
+    likely = (x.variance + r.unit**2 * (x.square + lse.square() + shifted.square())).masked_fill(masked, 0.0)
     greatest = own.amax(axis, keepdim=True)
     of_sum = (y * own).sum(axis, keepdim=True) * torch.exp(2 * greatest)
     of_sum = torch.minimum(of_sum, greatest) + _roundings(r, count)
@@ -458,6 +466,11 @@ def binary_cross_entropy_backward(
     """(x - t) / (x (1 - x)), or -t / x + (1 - t) / (1 - x)."""
     slope = (x * (1 - t) - t * (1 - x)) / (x * (1 - x)).clamp_min(1e-12)
     return _spread(g, x, reduction) * (slope if weight is None else slope * weight)
+
+
+@equations(aten.hypot)
+def hypot(x: Tensor, y: Tensor) -> Tensor:
+    return (x * x + y * y).sqrt()
 
 
 @equations(aten.linalg_vector_norm)

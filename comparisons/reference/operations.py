@@ -454,6 +454,12 @@ def _reciprocal(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
     return torch.where(radius < x.abs(), radius / (x.abs() * (x.abs() - radius)), math.inf)
 
 
+def _until_pole(cosine: Tensor, radius: Tensor) -> Tensor:
+    """The slope 1 / cos^2 of the tangent, where it is steepest in the ball."""
+    least = cosine - radius
+    return torch.where(least > 0, radius / least.square(), math.inf)
+
+
 def sigmoid_spread(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
     # d log sigma' / dx lies within +-1, so sigma' grows by less than exp(radius) over the ball.
     e = torch.exp(-x.abs())
@@ -485,6 +491,9 @@ rule(aten.log10)(function(lambda x, f, radius: _logarithm(x, radius) / math.log(
 rule(aten.sin)(function(lambda x, f, radius: radius * (x.cos().abs() + radius).clamp_max(1.0)))
 rule(aten.cos)(function(lambda x, f, radius: radius * (x.sin().abs() + radius).clamp_max(1.0)))
 rule(aten.atan)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).clamp_min(0.0).square())))
+rule(aten.tan)(function(lambda x, f, radius: _until_pole(x.cos().abs(), radius)))
+rule(aten.sinh, aten.cosh)(function(lambda x, f, radius: radius * torch.cosh(x.abs() + radius)))
+rule(aten.asinh)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).clamp_min(0.0).square()).sqrt()))
 rule(aten.sigmoid)(function(sigmoid_spread))
 rule(aten.tanh)(function(_tanh))
 rule(aten.erf, aten.erfc)(function(_erf))
@@ -573,6 +582,17 @@ def negated(r: Rounding, f: Ball, x: Ball) -> Errors:
 def sign(r: Rounding, f: Ball, x: Ball) -> Errors:
     either, expected = undecided(x.size, x)
     return Errors(2 * either.double(), 4 * expected.double())
+
+
+@rule(aten.floor, aten.ceil, aten.round, aten.trunc)
+def whole(r: Rounding, f: Ball, x: Ball, *, decimals: int = 0) -> Errors:
+    """A whole number: another one where the ball reaches over a step."""
+    if decimals:
+        raise NotImplementedError("rounding to decimals has no rule")
+    step = torch.tensor(0.5 if f.tensor.equal(torch.round(x.tensor)) else 0.0)
+    nearest = (x.value - step - (x.value - step).round()).abs()
+    either, expected = undecided(nearest, x)
+    return Errors(either * (1 + 2 * x.error), expected.double())
 
 
 @rule(aten.where)
