@@ -110,8 +110,8 @@ def backward_of(module: nn.Module, loss: Callable[[Any, Any], Tensor] | None = N
     Returns
     -------
     reference : function of (parameters, inputs, upstream), or of (parameters, inputs, targets) where there is a loss
-        `parameters` by their name in the module, `inputs` one array or a tuple of them; it returns the outputs,
-        dC/dinput, and dC/dparameter by name.
+        `parameters` by their name in the module, `inputs` one array or a tuple of them, and `upstream` as the
+        outputs; it returns the outputs, dC/dinput, and dC/dparameter by name.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def backward_of(module: nn.Module, loss: Callable[[Any, Any], Tensor] | None = N
         dtype = next((p.dtype for p in own.values()), None)
         buffers = {name: _copied(buffer, dtype) for name, buffer in module.named_buffers()}
         outputs = functional_call(module, {**own, **buffers}, given)
-        cost = loss(outputs, last) if loss else (outputs * last).sum()
+        cost = loss(outputs, last) if loss else _inner(outputs, last)
         wanted = [*own.values(), *(x for x in leaves if x is not None)]
         found = iter(torch.autograd.grad(cost, wanted, allow_unused=True))
         gradients = {name: _or_zeros(next(found), parameter) for name, parameter in own.items()}
@@ -144,6 +144,13 @@ def backward_of(module: nn.Module, loss: Callable[[Any, Any], Tensor] | None = N
         return Backward(outputs, at_inputs if isinstance(inputs, tuple) else at_inputs[0], gradients)
 
     return reference
+
+
+def _inner(outputs: Any, upstream: Any) -> Tensor:
+    """The scalar whose gradient at the outputs is just what comes from upstream."""
+    pairs = zip(outputs, upstream, strict=True) if isinstance(outputs, tuple) else [(outputs, upstream)]
+    total: Tensor = sum((y * g).sum() for y, g in pairs)
+    return total
 
 
 def _copied(buffer: Tensor, dtype: torch.dtype | None) -> Tensor:

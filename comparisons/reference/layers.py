@@ -110,24 +110,39 @@ def silu_backward(g: Tensor, x: Tensor) -> Tensor:
     return g * (s + x * s * (1 - s))
 
 
-@equations(aten.gelu)
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    return 0.5 * x * (1 + _gelu_inner(x, approximate))
+# Neither form of gelu curves more than this: |phi(x) (2 - x^2)| is at most 2 phi(0) = 0.798; its slope's slope.
+GELU_CURVATURE = 1.0
+# torch's own kernel gives Phi(x) in float32 within 6 u of 1, and so may others who lack an erf.
+GELU_ROUNDINGS = 8
 
 
-@equations(aten.gelu_backward)
-def gelu_backward(g: Tensor, x: Tensor, approximate: str = "none") -> Tensor:
-    inner = _gelu_inner(x, approximate)
+@rule(aten.gelu)
+def gelu(r: Rounding, f: Ball, x: Ball, approximate: str = "none") -> Errors:
+    """x Phi(x), or its form with tanh."""
+    slope = _gelu_slope(x.value, approximate)
+
+    def spread(radius: Tensor) -> Tensor:
+        return radius * (slope.abs() + GELU_CURVATURE * radius)
+
+    error = spread(x.error) + r.gamma(GELU_ROUNDINGS) * x.any
+    deviation = spread(SIGMAS * x.variance.sqrt()) / SIGMAS
+    return r.rounded(f, error, deviation.square() + x.square * (GELU_ROUNDINGS * r.unit**2), 3)
+
+
+@rule(aten.gelu_backward)
+def gelu_backward(r: Rounding, f: Ball, g: Ball, x: Ball, approximate: str = "none") -> Errors:
+    """g (Phi(x) + x phi(x)); the roundings of x^2 in phi count x^2 times, but x^3 phi(x) is less than 1/2."""
+    slope = _gelu_slope(x.value, approximate)
+    error = GELU_CURVATURE * x.error + 2 * r.gamma(GELU_ROUNDINGS)
+    variance = GELU_CURVATURE**2 * x.variance + 2 * GELU_ROUNDINGS * r.unit**2
+    return _times_slope(r, f, g, slope, error, variance)
+
+
+def _gelu_slope(x: Tensor, approximate: str) -> Tensor:
     if approximate == "none":
-        return g * (0.5 * (1 + inner) + x * (torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)))
-    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
-    return g * (0.5 * (1 + inner) + 0.5 * x * (1 - inner * inner) * slope)
-
-
-def _gelu_inner(x: Tensor, approximate: str) -> Tensor:
-    if approximate == "none":
-        return torch.erf(x / math.sqrt(2))
-    return torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+        return 0.5 * torch.erfc(-x / math.sqrt(2)) + x * torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    t = torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
 
 
 # Softmax. Exponentials shifted by the greatest, or by nothing, or exp(x - log sum exp): P. Blanchard, D. J. Higham and

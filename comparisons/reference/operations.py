@@ -58,6 +58,8 @@ def rule(*operations: Any) -> Callable[[Rule], Rule]:
 def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
     """x + alpha y, as one sum of the terms of both, so that they may be added in any other order."""
     x, y = r.operand(x), r.operand(y)
+    if f.tensor.numel() == 1 and x.is_exact and y.is_exact and _are_whole(x, y, alpha):
+        return EXACT  # as an optimiser counts its steps
     if abs(alpha) != 1:
         y = _scaled(r, y, alpha)
     s, t, total = x.terms, y.terms, x.magnitude + y.magnitude
@@ -68,6 +70,11 @@ def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
         rounding = x.magnitude * (math.sqrt(t) * r.unit) + y.magnitude * (math.sqrt(s) * r.unit)
         error = x.error + y.error + r.gamma(t) * x.magnitude + r.gamma(s) * y.magnitude
     return Errors(error, (x.variance + y.variance).addcmul(rounding, rounding), s + t, total)
+
+
+def _are_whole(x: Ball, y: Ball, alpha: float) -> bool:
+    numbers = float(x.value), float(y.value), float(alpha)
+    return all(number.is_integer() and abs(number) < 2**10 for number in numbers)
 
 
 def _scaled(r: Rounding, x: Ball, factor: float) -> Ball:
