@@ -50,11 +50,13 @@ def equations(*operations: Any) -> Callable[[Callable[..., Any]], Callable[..., 
 @rule(aten.sigmoid_backward)
 def sigmoid_backward(r: Rounding, f: Ball, g: Ball, y: Ball) -> Errors:
     """g y (1 - y), in any grouping, or y - y^2 in the place of y (1 - y)."""
-    slope = y.value * (1 - y.value)
-    inherited = y.error * ((1 - 2 * y.value).abs() + y.error)
-    added = r.gamma(2) * y.any * ((1 - y.value).abs() + 2 * y.error)
-    variance = y.variance * ((1 - 2 * y.value).square() + y.variance) + 2 * (r.unit * slope).square()
-    return _times_slope(r, f, g, slope, inherited + added, variance)
+    rest = 1 - y.value
+    slope, curvature = y.value * rest, (rest - y.value).abs_()
+    # In place, as far as it goes: these tensors are as large as the layer.
+    added = rest.abs_().add_(y.error, alpha=2).mul_(y.any).mul_(r.gamma(2))
+    error = added.addcmul_(curvature + y.error, y.error)
+    variance = curvature.square_().add_(y.variance).mul_(y.variance).addcmul_(slope, slope, value=2 * r.unit**2)
+    return _times_slope(r, f, g, slope, error, variance)
 
 
 @rule(aten.tanh_backward)
@@ -68,10 +70,10 @@ def tanh_backward(r: Rounding, f: Ball, g: Ball, y: Ball) -> Errors:
 
 
 def _times_slope(r: Rounding, f: Ball, g: Ball, slope: Tensor, error: Tensor, variance: Tensor) -> Errors:
-    size = slope.abs()
-    inherited = g.any * error + g.error * (size + error)
-    spread = g.square * variance + g.variance * (slope.square() + variance)
-    return r.rounded(f, inherited, spread, underflow=possible(f, g, Ball(slope, error, variance)))
+    steepest = slope.abs().add_(error)
+    inherited = torch.addcmul(g.any * error, g.error, steepest)
+    spread = torch.addcmul(g.square * variance, g.variance, slope.square().add_(variance))
+    return r.rounded(f, inherited, spread, underflow=possible(f, g, Ball(steepest)))
 
 
 @rule(aten.softplus_backward)

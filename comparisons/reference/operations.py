@@ -64,12 +64,16 @@ def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
         y = _scaled(r, y, alpha)
     s, t, total = x.terms, y.terms, x.magnitude + y.magnitude
     if s == t:
-        rounding = total * (math.sqrt(s) * r.unit)
-        error = torch.add(x.error + y.error, total, alpha=r.gamma(s))
+        error, rounding = total * r.gamma(s), total * (math.sqrt(s) * r.unit)
     else:
+        error = r.gamma(t) * x.magnitude + r.gamma(s) * y.magnitude
         rounding = x.magnitude * (math.sqrt(t) * r.unit) + y.magnitude * (math.sqrt(s) * r.unit)
-        error = x.error + y.error + r.gamma(t) * x.magnitude + r.gamma(s) * y.magnitude
-    return Errors(error, (x.variance + y.variance).addcmul(rounding, rounding), s + t, total)
+    variance = rounding.square_()
+    for ball in (x, y):
+        if not ball.is_exact:
+            error.add_(ball.error)
+            variance.add_(ball.variance)
+    return Errors(error, variance, s + t, total)
 
 
 def _are_whole(x: Ball, y: Ball, alpha: float) -> bool:
