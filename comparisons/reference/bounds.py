@@ -18,7 +18,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from comparisons.reference import layers
-from comparisons.reference.ball import EXACT, ZERO, Ball, Errors, Rounding, rounding_of
+from comparisons.reference.ball import EXACT, SIGMAS, ZERO, Ball, Errors, Rounding, rounding_of
 from comparisons.reference.operations import EXACT_OPERATIONS, RULES
 
 aten = torch.ops.aten
@@ -281,13 +281,15 @@ def _bounded(result: Ball, errors: Errors) -> Errors:
         return errors
     huge = torch.finfo(result.tensor.dtype).max
     least, most = torch.aminmax(result.tensor)
-    if max(-float(least), float(most)) + 2 * float(errors.error.max()) < huge:
+    if max(-float(least), float(most)) + 4 * float(errors.error.max()) < huge:
         return errors
-    bounded = result.size + 2 * errors.error < huge
+    # On the way, what is added up may be greater than the result by twice its error.
+    bounded = result.size + 4 * errors.error < huge
+    likely = result.size + SIGMAS * errors.variance.sqrt() < huge
     return replace(
         errors,
         error=torch.where(bounded, errors.error, torch.inf),
-        variance=torch.where(bounded, errors.variance, torch.inf),
+        variance=torch.where(likely, errors.variance, torch.inf),
     )
 
 

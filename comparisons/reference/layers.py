@@ -82,8 +82,8 @@ def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, thres
     z = Ball(beta * x.value, abs(beta) * x.error, beta**2 * x.variance)
     slope = intermediate(torch.sigmoid(z.value), function(sigmoid_spread)(r, Ball(torch.sigmoid(z.value)), z))
     errors = mul(r, f, g, slope)
-    left_out = torch.where(z.value > threshold, g.any * torch.exp(-z.value), 0.0)
-    return Errors(errors.error + left_out, errors.variance + left_out.square())
+    left_out = torch.where(z.value > threshold, torch.exp(-z.value), 0.0)
+    return Errors(errors.error + left_out * g.any, errors.variance + (left_out * g.value).square())
 
 
 @equations(aten.softshrink_backward, aten.hardshrink_backward)
@@ -212,11 +212,12 @@ def softmax_backward(r: Rounding, f: Ball, g: Ball, y: Ball, dim: int, *_: Any) 
     magnitude = (g.any * y.any).sum(dim, keepdim=True)
     of_total = (g.any * y.error + g.error * y.exact).sum(dim, keepdim=True)
     likely_total = (g.square * y.variance + g.variance * y.square).sum(dim, keepdim=True)
-    likely_total = likely_total + magnitude.square() * (count * r.sum_unit**2)
+    size = (g.size * y.size).sum(dim, keepdim=True)
+    likely_total = likely_total + size.square() * (count * r.sum_unit**2)
     difference = (g.value - total).abs()
     off = g.error + of_total + (_roundings(r, count) - r.gamma(LIBM - 1)) * (g.any + magnitude)
     error = y.any * off + y.error * (difference + off)
-    likely = g.variance + likely_total + 2 * r.unit**2 * (g.square + magnitude.square())
+    likely = g.variance + likely_total + 2 * r.unit**2 * (g.square + size.square())
     return r.rounded(f, error, y.square * likely + y.variance * (difference.square() + likely))
 
 
@@ -393,13 +394,12 @@ def max_pool2d_backward(
 
     # Where windows overlap, gradients are added up.
     most = math.prod(-(-k // s) for k, s in zip(_pair(kernel), _pair(stride or kernel), strict=True))
-    magnitude = back(g.any)
-    error = back(g.error) + magnitude * r.gamma(most - 1)
-    variance = back(g.variance) + magnitude.square() * ((most - 1) * r.unit**2)
+    error = back(g.error) + back(g.any) * r.gamma(most - 1)
+    variance = back(g.variance) + back(g.size).square() * ((most - 1) * r.unit**2)
     if x.is_exact:
         return Errors(error, variance)
     error = error + _jumps(g.any, x, 2 * x.full(x.error), window)
-    likely = _jumps(g.any, x, SIGMAS * x.full(x.variance).sqrt(), window)
+    likely = _jumps(g.size, x, SIGMAS * x.full(x.variance).sqrt(), window)
     return Errors(error, variance + likely.square())
 
 
