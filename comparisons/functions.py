@@ -84,7 +84,7 @@ def bounds(reference: Callable[..., Any], *arguments: Any) -> Any:
     >>> bool(abs(value - 100) < guaranteed), bool(expected < guaranteed < 1e-10)
     (True, True)
     """
-    with neutral(), _plain_attention(), RunningErrors() as errors:
+    with neutral(), _plain_kernels(), RunningErrors() as errors:
         results = reference(*(_mapped(argument, _tensor) for argument in arguments))
 
     def bounded(result: Any) -> Any:
@@ -110,8 +110,8 @@ def backward_of(module: nn.Module, loss: Callable[[Any, Any], Tensor] | None = N
     Returns
     -------
     reference : function of (parameters, inputs, upstream), or of (parameters, inputs, targets) where there is a loss
-        `parameters` by their name in the module, `inputs` one array or a tuple of them; it returns the outputs,
-        dC/dinput, and dC/dparameter by name.
+        `parameters` by their name in the module, `inputs` one array or a tuple of them, and `upstream` as the
+        outputs; it returns the outputs, dC/dinput, and dC/dparameter by name.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def backward_of(module: nn.Module, loss: Callable[[Any, Any], Tensor] | None = N
         dtype = next((p.dtype for p in own.values()), None)
         buffers = {name: _copied(buffer, dtype) for name, buffer in module.named_buffers()}
         outputs = functional_call(module, {**own, **buffers}, given)
-        cost = loss(outputs, last) if loss else (outputs * last).sum()
+        cost = loss(outputs, last) if loss else _inner(outputs, last)
         wanted = [*own.values(), *(x for x in leaves if x is not None)]
         found = iter(torch.autograd.grad(cost, wanted, allow_unused=True))
         gradients = {name: _or_zeros(next(found), parameter) for name, parameter in own.items()}
@@ -144,6 +144,13 @@ def backward_of(module: nn.Module, loss: Callable[[Any, Any], Tensor] | None = N
         return Backward(outputs, at_inputs if isinstance(inputs, tuple) else at_inputs[0], gradients)
 
     return reference
+
+
+def _inner(outputs: Any, upstream: Any) -> Tensor:
+    """The scalar whose gradient at the outputs is just what comes from upstream."""
+    pairs = zip(outputs, upstream, strict=True) if isinstance(outputs, tuple) else [(outputs, upstream)]
+    total: Tensor = sum((y * g).sum() for y, g in pairs)
+    return total
 
 
 def _copied(buffer: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -504,11 +511,14 @@ def _array(argument: Any) -> Any:
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Attention as its formula, not as one kernel: what it computes is the same, and its parts have rules."""
-    before = torch.backends.cuda.flash_sdp_enabled()  # type: ignore[no-untyped-call]
-    torch.backends.cuda.enable_flash_sdp(False)
+def _plain_kernels() -> Iterator[None]:
+    """Attention and recurrent layers by their formulas, not as one kernel each: then their parts have rules."""
+    cuda, mkldnn = torch.backends.cuda, torch.backends.mkldnn
+    before = cuda.flash_sdp_enabled(), getattr(mkldnn, "enabled", True)  # type: ignore[no-untyped-call]
+    cuda.enable_flash_sdp(False)
+    mkldnn.enabled = False  # type: ignore[assignment]
     try:
         yield
     finally:
-        torch.backends.cuda.enable_flash_sdp(before)
+        cuda.enable_flash_sdp(before[0])
+        mkldnn.enabled = before[1]  # type: ignore[assignment]

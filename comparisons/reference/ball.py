@@ -41,7 +41,7 @@ class Ball:
         One rounding is at most u, of variance u^2 / 3 where it falls anywhere in between; two of them, one of each
         evaluation, have 2 u^2 / 3, and u^2 is put in their place.
     terms : of how many terms it is the sum, as far as is known
-    sum_of_magnitudes : a bound on the sum of the magnitudes of these terms, or None for one term
+    sum_of_magnitudes : of these terms, or None for one term
     """
 
     tensor: Tensor
@@ -78,9 +78,9 @@ class Ball:
         return self.value.square()
 
     @property
-    def magnitude(self) -> Tensor:
-        """A bound on the sum of the magnitudes of its terms."""
-        return self.any if self.sum_of_magnitudes is None else self.sum_of_magnitudes
+    def magnitudes(self) -> Tensor:
+        """The sum of the magnitudes of its terms, as torch computed them; 2 `error` more in any evaluation."""
+        return self.size if self.sum_of_magnitudes is None else self.sum_of_magnitudes
 
     @property
     def guaranteed_tolerance(self) -> Tensor:
@@ -91,7 +91,8 @@ class Ball:
     def expected_tolerance(self) -> Tensor:
         """How far off rounding is expected to take another evaluation."""
         likely = torch.fmin(2 * self.error, SIGMAS * self.variance.sqrt())
-        return torch.where(self.size > SMALLEST_EXPECTED, likely, 2 * self.error)
+        known = (self.size > SMALLEST_EXPECTED) | (self.variance > SMALLEST_EXPECTED**2)
+        return torch.where(known, likely, 2 * self.error)
 
     def full(self, errors: Tensor) -> Tensor:
         """Return the errors in the shape of the number."""

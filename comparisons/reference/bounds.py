@@ -7,7 +7,7 @@ the tensor is the same view of its errors, and what is written in place has its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from comparisons.reference import layers
-from comparisons.reference.ball import EXACT, ZERO, Ball, Errors, Rounding, rounding_of
+from comparisons.reference.ball import EXACT, SIGMAS, ZERO, Ball, Errors, Rounding, rounding_of
 from comparisons.reference.operations import EXACT_OPERATIONS, RULES
 
 aten = torch.ops.aten
@@ -91,11 +91,14 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()
         key = storage._cdata
         mirror = self._mirrors.get(key)
+        if mirror is None and errors.error is ZERO:
+            return
         count = storage.nbytes() // tensor.element_size()
         whole = tensor.is_contiguous() and tensor.numel() == count
+        if whole and errors.error is ZERO:
+            del self._mirrors[key]
+            return
         if mirror is None:
-            if errors.error is ZERO:
-                return
             mirror = _Mirror(StorageWeakRef(storage), ZERO, ZERO)  # type: ignore[no-untyped-call]
             self._sweep()
         if whole:
@@ -125,43 +128,41 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        name = _name(operation)
-        if name == "_local_scalar_dense":
-            return self._item(operation, args[0])
-        if name in EXACT_OPERATIONS:
-            return self._exact(operation, args, kwargs)
-        if name.startswith("_foreach_"):
-            return self._each(name, operation, args, kwargs)
-        if _is_view(operation):
-            if operation is aten.view.dtype:
-                raise UnknownOperationError("the bits of a number taken for another have no rule: use .to(dtype)")
+        known = _known(operation)
+        if known.special is not None:
+            return known.special(self, known, args, kwargs)
+        if known.is_view:
             return operation(*args, **kwargs)
-        written = _written(operation, args, kwargs)
+        written = known.written(args, kwargs)
         balls = _mapped((args, kwargs), lambda t: self._before(t, written))
         result = operation(*args, **kwargs)
-        fresh = [part for part in _leaves(result) if isinstance(part, Tensor) and not _shares(part, args)]
+        keys = {t.untyped_storage()._cdata for t in _leaves((args, kwargs)) if isinstance(t, Tensor)}
+        fresh = [t for t in _leaves(result) if isinstance(t, Tensor) and t.untyped_storage()._cdata not in keys]
         if fresh or written:
-            self._carry(operation, result if fresh else written, fresh, written, *balls)
+            self._carry(known, result if fresh else written, fresh, written, *balls)
         return result
 
-    def _exact(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = operation(*args, **kwargs)
+    def _exact(self, known: _Known, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = known.operation(*args, **kwargs)
         for tensor in _leaves(result):
             self._record(tensor, EXACT)
         return result
 
-    def _item(self, operation: Any, tensor: Tensor) -> Any:
-        if bool(self.ball(tensor).error > 0):
+    def _item(self, known: _Known, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if bool(self.ball(args[0]).error > 0):
             raise UnknownOperationError(
                 "item(), float() and if take a number out of torch, where its rounding errors get lost:"
                 " keep it a tensor, or, where it decides something, let it be further from the decision"
             )
-        return operation(tensor)
+        return known.operation(*args)
+
+    def _refused(self, known: _Known, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise UnknownOperationError("the bits of a number taken for another have no rule: use .to(dtype)")
 
     def _before(self, tensor: Tensor, written: Sequence[Tensor]) -> Ball:
         """The ball of an argument; what is about to be written over is copied."""
         ball = self.ball(tensor)
-        if not any(tensor is other for other in written):
+        if not written or not any(tensor is other for other in written):
             return ball
         if ball.is_exact:
             return replace(ball, tensor=tensor.clone())
@@ -169,7 +170,7 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _carry(
         self,
-        operation: Any,
+        known: _Known,
         result: Any,
         fresh: list[Tensor],
         written: list[Tensor],
@@ -182,9 +183,9 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for tensor in (*fresh, *written):
                 self._record(tensor, EXACT)
             return
-        found = RULES.get(_plain(operation))
+        found = RULES.get(known.plain)
         if found is None:
-            self._apart(operation, fresh, written, args, kwargs)
+            self._apart(known, fresh, written, args, kwargs)
             return
         kwargs = {name: value for name, value in kwargs.items() if name not in _NO_MATTER}
         single = isinstance(result, Tensor) or (not fresh and len(written) == 1)
@@ -205,17 +206,17 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _apart(
         self,
-        operation: Any,
+        known: _Known,
         fresh: list[Tensor],
         written: list[Tensor],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         """Take the operation apart into others, and give their errors to its own results."""
-        parts = layers.TAKEN_APART.get(_plain(operation)) or _decomposition(operation)
+        parts = layers.TAKEN_APART.get(known.plain) or _decomposition(known)
         unknown = UnknownOperationError(
-            f"{operation} has no rule for its rounding errors: give it one with"
-            f" @comparisons.rule(torch.ops.{_plain(operation)}), or write the reference with other operations"
+            f"{known.operation} has no rule for its rounding errors: give it one with"
+            f" @comparisons.rule(torch.ops.{known.plain}), or write the reference with other operations"
         )
         if parts is None:
             raise unknown
@@ -231,7 +232,7 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._coarsest = inner
         results = [part for part in _leaves(result) if isinstance(part, Tensor)]
         # What was to be written over is a copy here, which the parts may have written over in its place.
-        pairs = [*zip(fresh, results), *zip(written, _written(operation, given, options))]  # noqa: B905
+        pairs = [*zip(fresh, results), *zip(written, known.written(given, options))]  # noqa: B905
         for tensor, part in pairs if fresh else zip(written, results, strict=True):
             ball = self.ball(part)
             if not ball.is_exact:
@@ -248,8 +249,9 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 copies.append(ball.tensor)
         return copies
 
-    def _each(self, name: str, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _each(self, known: _Known, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation for a list of tensors: the plain operation for each."""
+        name = known.name
         plain = getattr(aten, name.removeprefix("_foreach_"))
         if name.startswith("_foreach_addc") and len(args) > 3:
             args, kwargs = args[:3], {"value": args[3]}
@@ -271,12 +273,10 @@ _NO_MATTER = frozenset({"dtype", "layout", "device", "pin_memory", "memory_forma
 
 def _own(errors: Errors, inputs: Sequence[Ball]) -> Errors:
     """A copy of errors that were passed on as they are: each storage has its own."""
-    theirs = {part.untyped_storage()._cdata for ball in inputs for part in (ball.error, ball.variance)}
-    kept = [
-        part.clone() if part is not ZERO and part.untyped_storage()._cdata in theirs else part
-        for part in (errors.error, errors.variance)
-    ]
-    return replace(errors, error=kept[0], variance=kept[1])
+    theirs = {part.data_ptr() for ball in inputs if not ball.is_exact for part in (ball.error, ball.variance)}
+    if errors.error.data_ptr() in theirs or errors.variance.data_ptr() in theirs:
+        return replace(errors, error=errors.error.clone(), variance=errors.variance.clone())
+    return errors
 
 
 def _bounded(result: Ball, errors: Errors) -> Errors:
@@ -285,13 +285,15 @@ def _bounded(result: Ball, errors: Errors) -> Errors:
         return errors
     huge = torch.finfo(result.tensor.dtype).max
     least, most = torch.aminmax(result.tensor)
-    if max(-float(least), float(most)) + 2 * float(errors.error.max()) < huge:
+    if max(-float(least), float(most)) + 4 * float(errors.error.max()) < huge:
         return errors
-    bounded = result.size + 2 * errors.error < huge
+    # On the way, what is added up may be greater than the result by twice its error.
+    bounded = result.size + 4 * errors.error < huge
+    likely = result.size + SIGMAS * errors.variance.sqrt() < huge
     return replace(
         errors,
         error=torch.where(bounded, errors.error, torch.inf),
-        variance=torch.where(bounded, errors.variance, torch.inf),
+        variance=torch.where(likely, errors.variance, torch.inf),
     )
 
 
@@ -303,74 +305,91 @@ def _like(flat: Tensor, tensor: Tensor) -> Tensor:
     return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
-@cache
-def _is_view(operation: Any) -> bool:
-    """Whether it gives another look at the same numbers, whose errors are then the same, too."""
-    returns = operation._schema.returns
-    return bool(returns) and all(part.alias_info is not None and not part.alias_info.is_write for part in returns)
-
-
-def _shares(result: Tensor, args: Any) -> bool:
-    key = result.untyped_storage()._cdata
-    return any(isinstance(a, Tensor) and a.untyped_storage()._cdata == key for a in _leaves(args))
-
-
-def _leaves(nested: Any) -> Iterator[Any]:
-    if isinstance(nested, (list, tuple)):
-        for part in nested:
-            yield from _leaves(part)
-    elif isinstance(nested, dict):
-        yield from _leaves(list(nested.values()))
-    elif nested is not None:
-        yield nested
+def _leaves(nested: Any) -> list[Any]:
+    """What is nested in lists, tuples and dictionaries, one after the other."""
+    found: list[Any] = []
+    for part in (
+        nested.values() if isinstance(nested, dict) else nested if isinstance(nested, (list, tuple)) else (nested,)
+    ):
+        if isinstance(part, (list, tuple, dict)):
+            found += _leaves(part)
+        elif part is not None:
+            found.append(part)
+    return found
 
 
 def _mapped(nested: Any, function: Callable[[Any], Any], kind: type = Tensor) -> Any:
+    """The same nesting, with the function of each leaf of this kind."""
     if isinstance(nested, kind):
         return function(nested)
     if isinstance(nested, (list, tuple)):
-        return type(nested)(_mapped(part, function, kind) for part in nested)
+        return type(nested)([_mapped(part, function, kind) for part in nested])
     if isinstance(nested, dict):
-        return {name: _mapped(part, function, kind) for name, part in nested.items()}
+        return {name: _mapped(part, function, kind) for name, part in nested.items()} if nested else nested
     return nested
 
 
-@cache
-def _name(operation: Any) -> str:
-    return str(operation._schema.name.split("::")[1])
+@dataclass(frozen=True)
+class _Known:
+    """What there is to know of an operation, whatever its arguments.
+
+    Attributes
+    ----------
+    operation, name : add_.Tensor, and add_
+    plain : the operation without its overload, and not in place: add
+    is_view : whether it gives another look at the same numbers, whose errors are then the same, too
+    writes : the places and names of the arguments that it writes into
+    special : what `RunningErrors` does with it, if not the usual
+    """
+
+    operation: Any
+    name: str
+    plain: Any
+    is_view: bool
+    writes: tuple[tuple[int, str], ...]
+    special: Callable[..., Any] | None
+
+    def written(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Tensor]:
+        """The tensors that it writes into."""
+        given = (args[i] if i < len(args) else kwargs.get(name) for i, name in self.writes)
+        return [t for t in _leaves(list(given)) if isinstance(t, Tensor)] if self.writes else []
 
 
 @cache
-def _plain(operation: Any) -> Any:
-    """The operation without its overload, and not in place: add for add_.Tensor."""
-    name, arguments = _name(operation), operation._schema.arguments
-    if name.endswith("_") and arguments and _writes(arguments[0]):
-        return getattr(getattr(torch.ops, operation.namespace), name[:-1])
-    return operation.overloadpacket
+def _known(operation: Any) -> _Known:
+    name, schema = str(operation._schema.name.split("::")[1]), operation._schema
+    unmarked = operation.overloadpacket in layers.WRITES_UNMARKED
+    writes = tuple(
+        (i, argument.name)
+        for i, argument in enumerate(schema.arguments)
+        if _writes(argument) or (unmarked and argument.name in ("running_mean", "running_var"))
+    )
+    plain = operation.overloadpacket
+    if name.endswith("_") and writes and writes[0][0] == 0:
+        plain = getattr(getattr(torch.ops, operation.namespace), name[:-1])
+    returns = schema.returns
+    is_view = bool(returns) and all(part.alias_info is not None and not _writes(part) for part in returns)
+    special: Callable[..., Any] | None = None
+    if operation is aten.view.dtype:
+        special = RunningErrors._refused
+    elif name == "_local_scalar_dense":
+        special = RunningErrors._item
+    elif name in EXACT_OPERATIONS:
+        special = RunningErrors._exact
+    elif name.startswith("_foreach_"):
+        special = RunningErrors._each
+    return _Known(operation, name, plain, is_view, writes, special)
 
 
 def _writes(argument: Any) -> bool:
     return argument.alias_info is not None and argument.alias_info.is_write
 
 
-def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
-    """The tensors that an operation writes into."""
-    unmarked = operation.overloadpacket in layers.WRITES_UNMARKED
-    if not unmarked and not operation._schema.is_mutable:
-        return []
-    written = []
-    for i, argument in enumerate(operation._schema.arguments):
-        if _writes(argument) or (unmarked and argument.name in ("running_mean", "running_var")):
-            given = args[i] if i < len(args) else kwargs.get(argument.name)
-            written += [t for t in _leaves(given) if isinstance(t, Tensor)]
-    return written
-
-
-def _decomposition(operation: Any) -> Callable[..., Any] | None:
+def _decomposition(known: _Known) -> Callable[..., Any] | None:
     """How torch itself takes an operation apart, if it does."""
     from torch._decomp import core_aten_decompositions, decomposition_table  # seldom needed
 
-    plain = _plain(operation)
+    operation, plain = known.operation, known.plain
     for overload in (operation, *(getattr(plain, name) for name in plain.overloads())):
         found = core_aten_decompositions().get(overload) or decomposition_table.get(overload)
         if found is not None:

@@ -50,11 +50,13 @@ def equations(*operations: Any) -> Callable[[Callable[..., Any]], Callable[..., 
 @rule(aten.sigmoid_backward)
 def sigmoid_backward(r: Rounding, f: Ball, g: Ball, y: Ball) -> Errors:
     """g y (1 - y), in any grouping, or y - y^2 in the place of y (1 - y)."""
-    slope = y.value * (1 - y.value)
-    inherited = y.error * ((1 - 2 * y.value).abs() + y.error)
-    added = r.gamma(2) * y.any * ((1 - y.value).abs() + 2 * y.error)
-    variance = y.variance * ((1 - 2 * y.value).square() + y.variance) + 2 * (r.unit * slope).square()
-    return _times_slope(r, f, g, slope, inherited + added, variance)
+    rest = 1 - y.value
+    slope, curvature = y.value * rest, (rest - y.value).abs_()
+    # In place, as far as it goes: these tensors are as large as the layer.
+    added = rest.abs_().add_(y.error, alpha=2).mul_(y.any).mul_(r.gamma(2))
+    error = added.addcmul_(curvature + y.error, y.error)
+    variance = curvature.square_().add_(y.variance).mul_(y.variance).addcmul_(slope, slope, value=2 * r.unit**2)
+    return _times_slope(r, f, g, slope, error, variance)
 
 
 @rule(aten.tanh_backward)
@@ -68,10 +70,10 @@ def tanh_backward(r: Rounding, f: Ball, g: Ball, y: Ball) -> Errors:
 
 
 def _times_slope(r: Rounding, f: Ball, g: Ball, slope: Tensor, error: Tensor, variance: Tensor) -> Errors:
-    size = slope.abs()
-    inherited = g.any * error + g.error * (size + error)
-    spread = g.square * variance + g.variance * (slope.square() + variance)
-    return r.rounded(f, inherited, spread, underflow=possible(f, g, Ball(slope, error, variance)))
+    steepest = slope.abs().add_(error)
+    inherited = torch.addcmul(g.any * error, g.error, steepest)
+    spread = torch.addcmul(g.square * variance, g.variance, slope.square().add_(variance))
+    return r.rounded(f, inherited, spread, underflow=possible(f, g, Ball(steepest)))
 
 
 @rule(aten.softplus_backward)
@@ -80,8 +82,13 @@ def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, thres
     z = Ball(beta * x.value, abs(beta) * x.error, beta**2 * x.variance)
     slope = intermediate(torch.sigmoid(z.value), function(sigmoid_spread)(r, Ball(torch.sigmoid(z.value)), z))
     errors = mul(r, f, g, slope)
-    left_out = torch.where(z.value > threshold, g.any * torch.exp(-z.value), 0.0)
-    return Errors(errors.error + left_out, errors.variance + left_out.square())
+    left_out = torch.where(z.value > threshold, torch.exp(-z.value), 0.0)
+    return Errors(errors.error + left_out * g.any, errors.variance + (left_out * g.value).square())
+
+
+@equations(aten.softshrink_backward, aten.hardshrink_backward)
+def shrink_backward(g: Tensor, x: Tensor, threshold: float) -> Tensor:
+    return torch.where((x >= -threshold) & (x <= threshold), 0.0, g)
 
 
 @equations(aten.leaky_relu)
@@ -105,24 +112,39 @@ def silu_backward(g: Tensor, x: Tensor) -> Tensor:
     return g * (s + x * s * (1 - s))
 
 
-@equations(aten.gelu)
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    return 0.5 * x * (1 + _gelu_inner(x, approximate))
+# Neither form of gelu curves more than this: |phi(x) (2 - x^2)| is at most 2 phi(0) = 0.798; its slope's slope.
+GELU_CURVATURE = 1.0
+# torch's own kernel gives Phi(x) in float32 within 6 u of 1, and so may others who lack an erf.
+GELU_ROUNDINGS = 8
 
 
-@equations(aten.gelu_backward)
-def gelu_backward(g: Tensor, x: Tensor, approximate: str = "none") -> Tensor:
-    inner = _gelu_inner(x, approximate)
+@rule(aten.gelu)
+def gelu(r: Rounding, f: Ball, x: Ball, approximate: str = "none") -> Errors:
+    """x Phi(x), or its form with tanh."""
+    slope = _gelu_slope(x.value, approximate)
+
+    def spread(radius: Tensor) -> Tensor:
+        return radius * (slope.abs() + GELU_CURVATURE * radius)
+
+    error = spread(x.error) + r.gamma(GELU_ROUNDINGS) * x.any
+    deviation = spread(SIGMAS * x.variance.sqrt()) / SIGMAS
+    return r.rounded(f, error, deviation.square() + x.square * (GELU_ROUNDINGS * r.unit**2), 3)
+
+
+@rule(aten.gelu_backward)
+def gelu_backward(r: Rounding, f: Ball, g: Ball, x: Ball, approximate: str = "none") -> Errors:
+    """g (Phi(x) + x phi(x)); the roundings of x^2 in phi count x^2 times, but x^3 phi(x) is less than 1/2."""
+    slope = _gelu_slope(x.value, approximate)
+    error = GELU_CURVATURE * x.error + 2 * r.gamma(GELU_ROUNDINGS)
+    variance = GELU_CURVATURE**2 * x.variance + 2 * GELU_ROUNDINGS * r.unit**2
+    return _times_slope(r, f, g, slope, error, variance)
+
+
+def _gelu_slope(x: Tensor, approximate: str) -> Tensor:
     if approximate == "none":
-        return g * (0.5 * (1 + inner) + x * (torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)))
-    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
-    return g * (0.5 * (1 + inner) + 0.5 * x * (1 - inner * inner) * slope)
-
-
-def _gelu_inner(x: Tensor, approximate: str) -> Tensor:
-    if approximate == "none":
-        return torch.erf(x / math.sqrt(2))
-    return torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+        return 0.5 * torch.erfc(-x / math.sqrt(2)) + x * torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    t = torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
 
 
 # Softmax. Exponentials shifted by the greatest, or by nothing, or exp(x - log sum exp): P. Blanchard, D. J. Higham and
@@ -136,9 +158,12 @@ def _shifted(r: Rounding, x: Ball, axis: int) -> tuple[Tensor, Tensor, Tensor, T
     rounded, and so is lse, as a number of its own; the sum of exponentials is off by gamma_n and the roundings of exp.
     """
     lse = torch.logsumexp(x.value, axis, keepdim=True)
-    y, count = torch.exp(x.value - lse), x.tensor.shape[axis] if x.tensor.dim() else 1
-    own = x.error + r.unit * (x.size + lse.abs() + (x.value - lse).abs())
-    likely = x.variance + r.unit**2 * (x.square + lse.square() + (x.value - lse).square())
+    shifted = x.value - lse
+    y, count = torch.exp(shifted), x.tensor.shape[axis] if x.tensor.dim() else 1
+    # What is masked with -inf is exactly 0 in every evaluation.
+    masked = x.value == -math.inf
+    own = (x.error + r.unit * (x.size + lse.abs() + shifted.abs())).masked_fill(masked, 0.0)
+    likely = (x.variance + r.unit**2 * (x.square + lse.square() + shifted.square())).masked_fill(masked, 0.0)
     greatest = own.amax(axis, keepdim=True)
     of_sum = (y * own).sum(axis, keepdim=True) * torch.exp(2 * greatest)
     of_sum = torch.minimum(of_sum, greatest) + _roundings(r, count)
@@ -187,11 +212,12 @@ def softmax_backward(r: Rounding, f: Ball, g: Ball, y: Ball, dim: int, *_: Any) 
     magnitude = (g.any * y.any).sum(dim, keepdim=True)
     of_total = (g.any * y.error + g.error * y.exact).sum(dim, keepdim=True)
     likely_total = (g.square * y.variance + g.variance * y.square).sum(dim, keepdim=True)
-    likely_total = likely_total + magnitude.square() * (count * r.sum_unit**2)
+    size = (g.size * y.size).sum(dim, keepdim=True)
+    likely_total = likely_total + size.square() * (count * r.sum_unit**2)
     difference = (g.value - total).abs()
     off = g.error + of_total + (_roundings(r, count) - r.gamma(LIBM - 1)) * (g.any + magnitude)
     error = y.any * off + y.error * (difference + off)
-    likely = g.variance + likely_total + 2 * r.unit**2 * (g.square + magnitude.square())
+    likely = g.variance + likely_total + 2 * r.unit**2 * (g.square + size.square())
     return r.rounded(f, error, y.square * likely + y.variance * (difference.square() + likely))
 
 
@@ -368,13 +394,12 @@ def max_pool2d_backward(
 
     # Where windows overlap, gradients are added up.
     most = math.prod(-(-k // s) for k, s in zip(_pair(kernel), _pair(stride or kernel), strict=True))
-    magnitude = back(g.any)
-    error = back(g.error) + magnitude * r.gamma(most - 1)
-    variance = back(g.variance) + magnitude.square() * ((most - 1) * r.unit**2)
+    error = back(g.error) + back(g.any) * r.gamma(most - 1)
+    variance = back(g.variance) + back(g.size).square() * ((most - 1) * r.unit**2)
     if x.is_exact:
         return Errors(error, variance)
     error = error + _jumps(g.any, x, 2 * x.full(x.error), window)
-    likely = _jumps(g.any, x, SIGMAS * x.full(x.variance).sqrt(), window)
+    likely = _jumps(g.size, x, SIGMAS * x.full(x.variance).sqrt(), window)
     return Errors(error, variance + likely.square())
 
 
@@ -458,6 +483,11 @@ def binary_cross_entropy_backward(
     """(x - t) / (x (1 - x)), or -t / x + (1 - t) / (1 - x)."""
     slope = (x * (1 - t) - t * (1 - x)) / (x * (1 - x)).clamp_min(1e-12)
     return _spread(g, x, reduction) * (slope if weight is None else slope * weight)
+
+
+@equations(aten.hypot)
+def hypot(x: Tensor, y: Tensor) -> Tensor:
+    return (x * x + y * y).sqrt()
 
 
 @equations(aten.linalg_vector_norm)

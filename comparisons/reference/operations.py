@@ -58,16 +58,27 @@ def rule(*operations: Any) -> Callable[[Rule], Rule]:
 def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
     """x + alpha y, as one sum of the terms of both, so that they may be added in any other order."""
     x, y = r.operand(x), r.operand(y)
+    if f.tensor.numel() == 1 and x.is_exact and y.is_exact and _are_whole(x, y, alpha):
+        return EXACT  # as an optimiser counts its steps
     if abs(alpha) != 1:
         y = _scaled(r, y, alpha)
-    s, t, total = x.terms, y.terms, x.magnitude + y.magnitude
+    s, t, total = x.terms, y.terms, x.magnitudes + y.magnitudes
     if s == t:
-        rounding = total * (math.sqrt(s) * r.unit)
-        error = torch.add(x.error + y.error, total, alpha=r.gamma(s))
+        error, rounding = total * r.gamma(s), total * (math.sqrt(s) * r.unit)
     else:
-        rounding = x.magnitude * (math.sqrt(t) * r.unit) + y.magnitude * (math.sqrt(s) * r.unit)
-        error = x.error + y.error + r.gamma(t) * x.magnitude + r.gamma(s) * y.magnitude
-    return Errors(error, (x.variance + y.variance).addcmul(rounding, rounding), s + t, total)
+        error = r.gamma(t) * x.magnitudes + r.gamma(s) * y.magnitudes
+        rounding = x.magnitudes * (math.sqrt(t) * r.unit) + y.magnitudes * (math.sqrt(s) * r.unit)
+    variance = rounding.square_()
+    for ball, others in ((x, t), (y, s)):
+        if not ball.is_exact:
+            error.add_(ball.error, alpha=1 + 2 * r.gamma(others))
+            variance.add_(ball.variance)
+    return Errors(error, variance, s + t, total)
+
+
+def _are_whole(x: Ball, y: Ball, alpha: float) -> bool:
+    numbers = float(x.value), float(y.value), float(alpha)
+    return all(number.is_integer() and abs(number) < 2**10 for number in numbers)
 
 
 def _scaled(r: Rounding, x: Ball, factor: float) -> Ball:
@@ -173,7 +184,7 @@ def lerp(r: Rounding, f: Ball, x: Ball, y: Ball, weight: Any) -> Errors:
     parts = intermediate(left, mul(r, Ball(left), rest, x)), intermediate(right, mul(r, Ball(right), w, y))
     errors = add(r, f, *parts)
     difference = 2 * r.gamma(3) * w.any * (x.any + y.any)
-    return Errors(errors.error + difference, errors.variance + (r.unit * w.any * (x.any + y.any)).square())
+    return Errors(errors.error + difference, errors.variance + (r.unit * w.size * (x.size + y.size)).square())
 
 
 def intermediate(value: Tensor, errors: Errors) -> Ball:
@@ -197,15 +208,16 @@ def product(
 
     `counts` says how often each number of p and q comes again among those that it is added up with.
     """
-    magnitude = multiply(p.any, q.any)
-    error = magnitude * r.sum_gamma(terms)
+    magnitude, gamma = multiply(p.size, q.size), r.sum_gamma(terms)
+    error = magnitude * gamma
     # Higham and Mary 2019: sqrt(n) u in the place of n u, for data of any sign.
     variance = magnitude.square().mul_(terms * r.sum_unit**2)
+    # Other evaluations may have greater terms than this one, by no more than twice what is inherited.
     if not p.is_exact:
-        error += multiply(p.full(p.error), q.exact)
+        error.add_(multiply(p.full(p.error), q.exact), alpha=1 + 2 * gamma)
         variance += multiply(p.full(p.variance) if counts is None else p.variance * counts[0], q.square)
     if not q.is_exact:
-        error += multiply(p.any, q.full(q.error))
+        error.add_(multiply(p.any, q.full(q.error)), alpha=1 + 2 * gamma)
         both = p.square if p.is_exact else p.square + p.variance
         variance += multiply(both, q.full(q.variance) if counts is None else q.variance * counts[1])
     return _as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny)
@@ -217,9 +229,10 @@ def _as_sum(
     """The errors of a sum, with its underflow; what may overflow on the way has no bound."""
     least, most = (float(t) for t in torch.aminmax(magnitude)) if magnitude.numel() else (1.0, 1.0)
     # Where every term is exactly 0 nothing can underflow.
-    error = error + underflow if least > 0 else torch.where(magnitude > 0, error + underflow, error)
-    if not most < r.huge:
-        error = torch.where(magnitude < r.huge, error, math.inf)
+    error = error.add_(underflow) if least > 0 else torch.where(magnitude + error > 0, error + underflow, error)
+    if not most < r.huge / 2:
+        error = torch.where(magnitude + 2 * error < r.huge, error, math.inf)
+        variance = torch.where(magnitude < r.huge, variance, math.inf)
     if r.unit != r.sum_unit:  # added in float32, and rounded once
         return r.rounded(f, error, variance, underflow=ZERO)
     return Errors(error, variance, terms, magnitude)
@@ -293,8 +306,8 @@ def sum_(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, 
     def total(t: Tensor) -> Tensor:
         return x.full(t).sum(axes, keepdim=keepdim) if axes else x.full(t)
 
-    magnitude = total(x.any)
-    error = torch.add(total(x.error), magnitude, alpha=r.sum_gamma(count - 1))
+    magnitude, gamma = total(x.size), r.sum_gamma(count - 1)
+    error = (magnitude * gamma).add_(total(x.error), alpha=1 + 2 * gamma)
     inherited = x.variance if x.is_exact else x.variance * _repeated_along(x.value, axes)
     variance = torch.addcmul(total(inherited), magnitude, magnitude, value=count * r.sum_unit**2)
     return _as_sum(r, f, error, variance, count, magnitude, 0.0)
@@ -322,9 +335,9 @@ def mean(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, 
 
 @rule(aten.cumsum)
 def cumsum(r: Rounding, f: Ball, x: Ball, dim: int, dtype: Any = None) -> Errors:
-    count, magnitude = x.tensor.shape[dim] if x.tensor.dim() else 1, x.full(x.magnitude).cumsum(dim)
-    error = x.full(x.error).cumsum(dim) + magnitude * r.gamma(count)
-    return Errors(error, x.full(x.variance).cumsum(dim) + magnitude.square() * (count * r.unit**2))
+    count = x.tensor.shape[dim] if x.tensor.dim() else 1
+    error = x.full(x.error).cumsum(dim) + x.any.cumsum(dim) * r.gamma(count)
+    return Errors(error, x.full(x.variance).cumsum(dim) + x.size.cumsum(dim).square() * (count * r.unit**2))
 
 
 # A variance computed as mean(x^2) - mean(x)^2 is taken for right only where that costs no more than a digit.
@@ -348,11 +361,13 @@ def variance_errors(r: Rounding, x: Ball, axes: list[int], divisor: float) -> tu
     moved = 2 * deviation * x.error + x.error.square()
     moved_variance = 4 * deviation.square() * x.variance + 2 * x.variance.square()
     moved, moved_variance = (t.expand(x.tensor.shape).mean(axes, keepdim=True) for t in (moved, moved_variance / count))
-    twice = spread + moved
     one_pass = torch.where(mu.square() <= CANCELLATION * spread, 2 * mu.square(), 0.0)
-    rounded = torch.maximum(twice + one_pass, (twice * (twice + mu.square())).sqrt())
-    error = moved + own.square() + _sum_roundings(r, count + 4) * rounded
-    variance = moved_variance + (r.unit**2 * (count + 4)) * rounded.square()
+
+    def terms(of_two_passes: Tensor) -> Tensor:
+        return torch.maximum(of_two_passes + one_pass, (of_two_passes * (of_two_passes + mu.square())).sqrt())
+
+    error = moved + own.square() + _sum_roundings(r, count + 4) * terms(spread + moved)
+    variance = moved_variance + (r.unit**2 * (count + 4)) * terms(spread).square()
     scale = count / divisor if divisor > 0 else math.inf
     return mu, of_mean, Errors(error * scale, variance * scale**2)
 
@@ -454,6 +469,12 @@ def _reciprocal(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
     return torch.where(radius < x.abs(), radius / (x.abs() * (x.abs() - radius)), math.inf)
 
 
+def _until_pole(cosine: Tensor, radius: Tensor) -> Tensor:
+    """The slope 1 / cos^2 of the tangent, where it is steepest in the ball."""
+    least = cosine - radius
+    return torch.where(least > 0, radius / least.square(), math.inf)
+
+
 def sigmoid_spread(x: Tensor, f: Tensor, radius: Tensor) -> Tensor:
     # d log sigma' / dx lies within +-1, so sigma' grows by less than exp(radius) over the ball.
     e = torch.exp(-x.abs())
@@ -485,6 +506,9 @@ rule(aten.log10)(function(lambda x, f, radius: _logarithm(x, radius) / math.log(
 rule(aten.sin)(function(lambda x, f, radius: radius * (x.cos().abs() + radius).clamp_max(1.0)))
 rule(aten.cos)(function(lambda x, f, radius: radius * (x.sin().abs() + radius).clamp_max(1.0)))
 rule(aten.atan)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).clamp_min(0.0).square())))
+rule(aten.tan)(function(lambda x, f, radius: _until_pole(x.cos().abs(), radius)))
+rule(aten.sinh, aten.cosh)(function(lambda x, f, radius: radius * torch.cosh(x.abs() + radius)))
+rule(aten.asinh)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).clamp_min(0.0).square()).sqrt()))
 rule(aten.sigmoid)(function(sigmoid_spread))
 rule(aten.tanh)(function(_tanh))
 rule(aten.erf, aten.erfc)(function(_erf))
@@ -573,6 +597,17 @@ def negated(r: Rounding, f: Ball, x: Ball) -> Errors:
 def sign(r: Rounding, f: Ball, x: Ball) -> Errors:
     either, expected = undecided(x.size, x)
     return Errors(2 * either.double(), 4 * expected.double())
+
+
+@rule(aten.floor, aten.ceil, aten.round, aten.trunc)
+def whole(r: Rounding, f: Ball, x: Ball, *, decimals: int = 0) -> Errors:
+    """A whole number: another one where the ball reaches over a step."""
+    if decimals:
+        raise NotImplementedError("rounding to decimals has no rule")
+    step = torch.tensor(0.5 if f.tensor.equal(torch.round(x.tensor)) else 0.0)
+    nearest = (x.value - step - (x.value - step).round()).abs()
+    either, expected = undecided(nearest, x)
+    return Errors(either * (1 + 2 * x.error), expected.double())
 
 
 @rule(aten.where)
@@ -777,11 +812,11 @@ def accumulated(operation: Any, *values: int, terms: Callable[..., int] | None =
             given = [part(a) if i in values else raw(a) for i, a in enumerate(arguments)]
             return operation(*given, **{name: raw(option) for name, option in options.items()})
 
-        magnitude = of(lambda ball: ball.any)
         most = terms(*arguments) if terms else int(of(lambda ball: torch.ones_like(ball.value)).amax())
-        error = of(lambda ball: ball.full(ball.error)) + magnitude * (r.sum_gamma(most - 1) + r.gamma(2))
-        variance = of(lambda ball: ball.full(ball.variance)) + magnitude.square() * ((most + 1) * r.unit**2)
-        return Errors(error, variance)
+        roundings = r.sum_gamma(most - 1) + r.gamma(2)
+        error = of(lambda ball: ball.full(ball.error)) + of(lambda ball: ball.any) * roundings
+        added = of(lambda ball: ball.size).square() * ((most + 1) * r.unit**2)
+        return Errors(error, of(lambda ball: ball.full(ball.variance)) + added)
 
     return errors
 
