@@ -703,7 +703,7 @@ BAD = {
     "reduction": ({"reduction": "max"}, "reduction 'max' is unknown"),
     "batch": ({"batch": 0}, "batch is 0: expected 1 or more"),
     "sizes": ({"sizes": (3,)}, r"sizes is \[3\]: expected at least two sizes"),
-    "activation": ({"activation": "softmax"}, "activation 'softmax' is unknown"),
+    "activation": ({"activation": "sine"}, "activation 'sine' is unknown"),
     "layers": ({"activation": ["tanh"], "sizes": (2, 3, 4)}, "activation has 1 names for 2 layers"),
     "rate": ({"learning_rate": np.inf}, "learning_rate is inf: expected a finite number"),
 }

@@ -432,7 +432,7 @@ BAD = {
     "scale": (["--networks", "10", "--scale", "0"], "scale is 0.0: expected a finite number above 0"),
     "batch": (["--networks", "10", "--batch", "0"], "batch is 0: expected 1 or more"),
     "sizes": (["--networks", "10", "--sizes", "3"], "sizes is [3]: expected at least two sizes"),
-    "activation": (["--networks", "10", "--activation", "softmax"], "activation 'softmax' is unknown"),
+    "activation": (["--networks", "10", "--activation", "sine"], "activation 'sine' is unknown"),
     "layers": (["--networks", "10", "--activation", "tanh,tanh,tanh,tanh"], "activation has 4 names for 2 layers"),
     "implementation": (
         ["--networks", "10", "--jobs", "1", "--implementation", "x"],

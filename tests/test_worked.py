@@ -190,7 +190,7 @@ MALFORMED = {
     ),
     "rate": ("train_biases = false", "learning_rate = 'a'", "line 3: learning_rate is 'a': expected a finite number"),
     "biases": ("false", "0", "line 3: train_biases is 0: expected true or false"),
-    "activation": ("train_biases = false", "activation = 'softmax'", "line 3: activation 'softmax' is unknown"),
+    "activation": ("train_biases = false", "activation = 'sine'", "line 3: activation 'sine' is unknown"),
     "no activation": ("train_biases = false", "activation = 5", "line 3: activation is 5: expected a name"),
     "no list": ("printed = [", "nothing = [", "line 11: 'nothing' is unknown|printed is missing"),
     "no numbers": ("printed = [", "printed = []\nnothing = [", "printed is no list of tables|'nothing' is unknown"),
