@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.mistakes.effects import blind
-from comparisons.reference.quantities import Key, Problem, Quantities, in_order
+from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.implementation import Implementation
-from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
+from comparisons.subject.probes import Probe, architectures, far_probe, probe, square, stated_by
 from comparisons.subject.reading import plain
 from comparisons.subject.session import WITHOUT, Session, findings_of, hints
 from comparisons.subject.unasked import never_asked
@@ -157,11 +157,14 @@ def check(
     backprop: Callable[..., Any],
     *,
     layout: str = "note",
-    sizes: Sequence[int] | None = None,
+    biases: bool = True,
     activation: str | Sequence[str] = "sigmoid",
+    cost: str = "half_squared_error",
+    reduction: str = "mean",
+    l2: float = 0.0,
+    sizes: Sequence[int] | None = None,
     batch: int | None = None,
     dtype: Any = np.float64,
-    reduction: str = "mean",
     learning_rate: float = 0.5,
     seed: int = 0,
 ) -> Comparison:
@@ -172,14 +175,17 @@ def check(
     backprop : function of (weights, inputs, targets), or one that also takes learning_rate
         It returns the gradients, one per layer, or a mapping or object with any of activations, cost, deltas,
         gradients, updated. An object with such a method will do.
-    layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as
-        torch.nn.Linear; "columns": pairs (W (n, m), b (n, 1)), samples in columns, as most textbooks
+    layout : "note": W (m + 1, n), the last row the biases, samples in rows; "rows": pairs (W (m, n), b (n,)), samples
+        in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as torch.nn.Linear; "columns": pairs (W (n, m),
+        b (n, 1)), samples in columns, as most textbooks; "bias_first" and "bias_last": W (n, m + 1)
+    biases : False if it has none, and is to be given plain W
     sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, a square one, and, where
         these are right, a deeper and wider one with one output, many samples, saturation and targets far off
     activation : one name, or one per layer
     batch : samples of a probe; by default a number that equals no width
-    dtype : of the weights and samples it is given
+    cost, l2 : of its cost, as of a `handnet.Network`
     reduction : "mean", or "sum" if its cost is the sum over the samples
+    dtype : of the weights and samples it is given
     learning_rate, seed : of the probes
 
     Raises
@@ -199,13 +205,17 @@ def check(
     >>> check(doubled).diagnosis.mistakes
     ('no_half',)
     """
-    implementation = Implementation(backprop, layout, reduction)
+    checking.yes_or_no("biases", biases)
+    implementation = Implementation(backprop, layout, reduction, biases)
     _check_options(learning_rate)
     if batch is not None:
         checking.count("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
     asked = architectures(names) if sizes is None else [_whole(sizes)]
     dtype = np.dtype(dtype)
+    # A sum is N times the mean, but for a penalty, which is no sum over the samples.
+    stated = Statement(cost, reduction if l2 else "mean", l2, biases)
+    summed = "mean" if l2 else reduction
     made = partial(
         probe,
         activation=names,
@@ -213,8 +223,9 @@ def check(
         dtype=dtype,
         learning_rate=float(learning_rate),
         seed=seed,
-        reduction=reduction,
+        reduction=summed,
         one_rate=not implementation.takes_rate,
+        stated=stated,
     )
     with np.errstate(all="ignore"):
         put = _put(implementation, [made(shape) for shape in asked], made)
@@ -233,7 +244,7 @@ def check(
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
         usual = put.trials  # which already show every known mistake
         if put.is_right and sizes is None and batch is None:
-            far = far_probe(names, dtype, float(learning_rate), seed, reduction)
+            far = far_probe(names, dtype, float(learning_rate), seed, summed, stated)
             put = put.then(Session(implementation, far))
     remarks = put.remarks
     if not put.trials:
@@ -242,11 +253,14 @@ def check(
     problem = made(asked[0]).single.problem
     options = {
         "layout": layout,
-        "sizes": None if sizes is None else asked[0],
+        "biases": biases,
         "activation": names,
+        "cost": cost,
+        "reduction": reduction,
+        "l2": l2,
+        "sizes": None if sizes is None else asked[0],
         "batch": batch,
         "dtype": np.float64 if dtype == np.float64 else str(dtype),
-        "reduction": reduction,
         "learning_rate": learning_rate,
         "seed": seed,
     }
@@ -418,7 +432,8 @@ def _problem(
     if not isinstance(network, Network):
         raise TypeError(f"network is a {type(network).__name__}: expected a handnet.Network; from_torch makes one")
     x = checking.samples("inputs", plain(inputs), network.sizes[0], network.weights[0])
-    t = checking.targets(plain(targets), network.sizes[-1], network.weights[0], x)
+    classes = network.cost_name == "cross_entropy"
+    t = checking.targets(plain(targets), network.sizes[-1], network.weights[0], x, classes)
     try:
         stack = np.broadcast_shapes(x.shape[:-2], t.shape[:-2], network.stack)
     except ValueError:
@@ -428,7 +443,8 @@ def _problem(
     if abs(learning_rate) > np.finfo(network.dtype).max:
         raise ValueError(f"learning_rate is {learning_rate}: expected a number within {network.dtype}")
     weights = tuple(np.broadcast_to(w, (*stack, *w.shape[-2:])) for w in network.weights)
-    return Problem(weights, network.activation, x.copy(), t.copy(), float(learning_rate), **options)
+    stated = stated_by(network)
+    return Problem(weights, network.activation, x.copy(), t.copy(), float(learning_rate), stated=stated, **options)
 
 
 def _check_options(learning_rate: float, **options: Any) -> None:

@@ -26,12 +26,16 @@ from comparisons.studies.sweep import Setting, Subject, replayed
 from comparisons.studies.work import default_jobs
 from comparisons.subject.apart import in_a_child
 from comparisons.subject.implementation import REDUCTIONS, load
-from comparisons.subject.reading import LAYOUTS, ImplementationError
+from comparisons.subject.layouts import LAYOUTS
+from comparisons.subject.reading import ImplementationError
+from handnet.costs import COSTS
 
 DTYPES = ("float64", "float32")
 MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
 # The options of check that are of a function.
-OF_FUNCTION = ("layout", "sizes", "activation", "batch", "dtype", "reduction", "learning_rate", "seed")
+OF_FUNCTION = (
+    *("layout", "biases", "activation", "cost", "reduction", "l2", "sizes", "batch", "dtype", "learning_rate", "seed"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,7 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--batch", type=_size, help="samples of a probe")
     command.add_argument("--dtype", choices=DTYPES, default="float64")
+    command.add_argument("--cost", choices=COSTS, default="half_squared_error", help="what it takes the gradient of")
     command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
+    command.add_argument("--l2", type=float, default=0.0, help="lambda of a penalty lambda / 2 |w|^2, biases apart")
+    command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
     command.add_argument("--learning-rate", type=float, default=0.5)
     command.add_argument("--seed", type=_natural, default=0)
     command.set_defaults(run=_check)
@@ -290,8 +297,12 @@ def _again(options: argparse.Namespace) -> str:
     """The command that checks the function again."""
     said = ["handnet", "check", options.target]
     for name, value in _changed(options, OF_FUNCTION):
-        said += [_flag(name), ",".join(map(str, value if isinstance(value, tuple) else (value,)))]
+        said += [_flag(name)] if name == "biases" else [_flag(name), _written(value)]
     return shlex.join(said)
+
+
+def _written(value: Any) -> str:
+    return ",".join(map(str, value if isinstance(value, tuple) else (value,)))
 
 
 def _mistakes(options: argparse.Namespace) -> Outcome:
@@ -357,7 +368,7 @@ def _changed(options: argparse.Namespace, names: Sequence[str]) -> list[tuple[st
 
 
 def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return "--no-biases" if name == "biases" else f"--{name.replace('_', '-')}"
 
 
 def _subject(options: argparse.Namespace) -> Subject:

@@ -97,7 +97,7 @@ def _factor_names(factor: float | None, problem: Problem) -> list[str]:
 
 def _part(it: str, wrong: Wrong) -> str:
     """Whether only the biases are wrong, or all but the biases."""
-    if wrong.key[0] not in ("gradient", "weight"):
+    if wrong.key[0] not in ("gradient", "weight") or not wrong.problem.stated.biases:
         return ""
     off = wrong.ratio > 1
     if off[..., -1, :].any() == off[..., :-1, :].any():

@@ -21,6 +21,8 @@ def read_off_single(single: Trial) -> Wrong | None:
     below goes on from a right delta.
     """
     (truth,), (given,) = single.truths, single.given
+    if not truth.problem.stated.biases or truth.problem.stated.l2:
+        return None  # no row is delta, or no product is left alone
     top = len(truth.problem.weights)
     made = [_outer(truth, l, given[key]) for l in range(top, 0, -1) if (key := ("gradient", l)) in given]
     outer = [parts for parts in made if parts is not None]

@@ -116,7 +116,8 @@ def evidence(wrong: Wrong) -> str:
     """The worst number with both values, and who else says so."""
     hand, torch, tolerance = (float(side[wrong.worst]) for side in (wrong.hand, wrong.torch, wrong.tolerance))
     name = element_name(wrong.key, wrong.worst, wrong.hand.shape)
-    if wrong.key[0] in ("gradient", "weight") and wrong.worst[-2] == wrong.hand.shape[-2] - 1:
+    biases = wrong.problem.stated.biases
+    if biases and wrong.key[0] in ("gradient", "weight") and wrong.worst[-2] == wrong.hand.shape[-2] - 1:
         name += " (a bias)"
     step = "" if wrong.step is None else f" at step {wrong.step}"
     side = ""

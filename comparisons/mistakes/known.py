@@ -531,14 +531,14 @@ class LeakySlopeZero(Seams):
     formula = "the right value with 0 for 0.01 in D^(l)"
     activations = ("leaky_relu",)
 
-    def _slope(self, l: int, a: FloatArray, slope: FloatArray) -> FloatArray:
+    def _leaky(self, l: int, a: FloatArray, slope: FloatArray) -> FloatArray:
         return relu_slope(a) if self.problem.activation[l - 1] == "leaky_relu" else slope
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        return self._slope(l, a, super().output_slope(l, a, z))
+        return self._leaky(l, a, super().output_slope(l, a, z))
 
     def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        return self._slope(l, a, super().hidden_slope(l, a, z))
+        return self._leaky(l, a, super().hidden_slope(l, a, z))
 
 
 class EluSlopeWithoutOne(Seams):
@@ -546,14 +546,14 @@ class EluSlopeWithoutOne(Seams):
     formula = "the right value with a for a + 1 in D^(l)"
     activations = ("elu",)
 
-    def _slope(self, l: int, a: FloatArray, slope: FloatArray) -> FloatArray:
+    def _elu(self, l: int, a: FloatArray, slope: FloatArray) -> FloatArray:
         return np.where(a > 0, slope, a) if self.problem.activation[l - 1] == "elu" else slope
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        return self._slope(l, a, super().output_slope(l, a, z))
+        return self._elu(l, a, super().output_slope(l, a, z))
 
     def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        return self._slope(l, a, super().hidden_slope(l, a, z))
+        return self._elu(l, a, super().hidden_slope(l, a, z))
 
 
 class SinglePrecision(Seams):

@@ -18,7 +18,8 @@ import numpy as np
 
 import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
-from comparisons.subject.reading import EXPECTED, LAYOUTS, ImplementationError, Reading, parts, samples_out, weights_out
+from comparisons.subject.layouts import LAYOUTS, Layout
+from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, parts
 
 REDUCTIONS = ("mean", "sum")
 # Frames of our own code are no part of what somebody's code raised, nor are those of Python's library and of packages.
@@ -61,9 +62,9 @@ class Implementation:
     Parameters
     ----------
     function : backprop(weights, inputs, targets), or one that also takes learning_rate; or an object with such a method
-    layout : "note": W (m + 1, n), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows; "columns":
-        pairs (W (n, m), b (n, 1)), samples in columns
+    layout : one of LAYOUTS, how it keeps weights and samples
     reduction : "mean" if its cost is the mean over the samples, "sum" if it is the sum
+    biases : False hands out plain W
     deepest_first : quantities whose lists are read backwards, even where all widths are equal
 
     Raises
@@ -73,7 +74,12 @@ class Implementation:
     """
 
     def __init__(
-        self, function: Any, layout: str = "note", reduction: str = "mean", deepest_first: Collection[str] = ()
+        self,
+        function: Any,
+        layout: str = "note",
+        reduction: str = "mean",
+        biases: bool = True,
+        deepest_first: Collection[str] = (),
     ) -> None:
         if not isinstance(function, type):
             function = getattr(function, "backprop", function)
@@ -86,11 +92,16 @@ class Implementation:
             raise ValueError(f"reduction {reduction!r} is unknown: expected one of {', '.join(REDUCTIONS)}")
         self.function: Callable[..., Any] = function
         self.layout, self.reduction, self.deepest_first = layout, reduction, deepest_first
+        self.biases, self._layout = biases, Layout(layout, biases)
         self._rate = _learning_rate_of(function)
 
     def read_backwards(self, quantities: Collection[str]) -> Implementation:
         """Return the same, whose lists of these quantities come deepest layer first."""
-        return Implementation(self.function, self.layout, self.reduction, quantities)
+        return Implementation(self.function, self.layout, self.reduction, self.biases, quantities)
+
+    def in_layout(self, layout: str) -> Implementation:
+        """Return the same, called in another layout."""
+        return Implementation(self.function, layout, self.reduction, self.biases, self.deepest_first)
 
     @property
     def name(self) -> str:
@@ -141,8 +152,8 @@ class Implementation:
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         # The cost and its derivatives are those of the mean, in which the note and the twin have them.
-        share = problem.inputs.shape[-2] if self.reduction == "sum" else 1
-        reading = Reading(problem, self.layout, share, self.deepest_first)
+        share = problem.inputs.shape[-2] if self.reduction == "sum" and problem.stated.reduction == "mean" else 1
+        reading = Reading(problem, self._layout, share, self.deepest_first)
         reading.read(found)
         return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
 
@@ -171,8 +182,8 @@ class Implementation:
         )
 
     def _arguments(self, problem: Problem) -> list[Any]:
-        weights = [weights_out(w, self.layout) for w in problem.weights]
-        return [weights, *(samples_out(array, self.layout) for array in (problem.inputs, problem.targets))]
+        weights = [self._layout.weights_out(w) for w in problem.weights]
+        return [weights, *map(self._layout.samples_out, (problem.inputs, problem.targets))]
 
 
 def load(target: str) -> Any:

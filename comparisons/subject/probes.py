@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import count, islice
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.mistakes.effects import hidden
-from comparisons.reference.quantities import Problem
+from comparisons.reference.quantities import THE_NOTES, Problem, Statement
 from comparisons.reference.truth import Truth
 from handnet import Network
 from handnet.activations import FloatArray
@@ -58,12 +58,14 @@ def probe(
     seed: int = 0,
     reduction: str = "mean",
     one_rate: bool = False,
+    stated: Statement = THE_NOTES,
 ) -> Probe:
     """Return the probe of this architecture; the numbers of samples equal no width unless one is given.
 
     Parameters
     ----------
     one_rate : the same learning rate at each step, for who is not told
+    stated : the cost and the like
 
     Raises
     ------
@@ -81,7 +83,7 @@ def probe(
     fewest: tuple[str, ...] | None = None
     for draw in range(DRAWS):
         rng = np.random.default_rng([seed, draw])
-        net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
+        net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype, **asdict(stated))
         if abs(learning_rate) > np.finfo(net.dtype).max:
             raise ValueError(f"learning_rate is {learning_rate}: expected a number within {net.dtype}")
         drawn = _drawn(net, rng, batch, learning_rate, reduction, one_rate)
@@ -102,7 +104,7 @@ def _drawn(
     step = partial(_step, reduction=reduction)
     samples = _samples(net, rng, batches[0])
     first = step(net, *samples, rates[0])
-    trained = Network(first.run.updated, net.activation)
+    trained = Network(first.run.updated, net.activation, **asdict(stated_by(net)))
     second = step(trained, *_samples(net, rng, batches[1]), rates[1])
     single = step(net, *_samples(net, rng, 1), rates[0])
     # The same samples with other weights, as in full-batch training: an answer kept by its samples is stale.
@@ -119,6 +121,7 @@ def far_probe(
     learning_rate: float = 0.5,
     seed: int = 0,
     reduction: str = "mean",
+    stated: Statement = THE_NOTES,
 ) -> Probe:
     """Return what is rarer: more layers, a wide one, one output; many samples, targets far from [0, 1], a large z.
 
@@ -129,16 +132,19 @@ def far_probe(
     ('3-12-4-5-1', [7, 61, 8, 7])
     """
     layers = DEEP if isinstance(activation, str) else len(activation)
-    sizes = (3, *(WIDE, *range(4, 2 + layers))[: layers - 1], 1)
+    # A softmax of one output is 1, whatever comes in.
+    outputs = 2 if activation[-1] == "softmax" else 1
+    sizes = (3, *(WIDE, *range(4, 2 + layers))[: layers - 1], outputs)
+    far = FAR if stated.cost.endswith("squared_error") else 0.0
     step = partial(_step, rate=learning_rate, reduction=reduction)
     for draw in range(FAR_DRAWS):
         rng = np.random.default_rng([seed, draw, len(sizes)])
-        net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
+        net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype, **asdict(stated))
         few, large = islice((n for n in count(SAMPLES + 1) if n not in sizes), 2)
         first = step(net, *_samples(net, rng, few))
-        many = step(net, *_samples(net, rng, MANY, FAR))
+        many = step(net, *_samples(net, rng, MANY, far))
         inputs, targets = _samples(net, rng, large)
-        large_inputs = LARGE / np.abs(inputs @ net.weights[0][:-1]).max() * inputs
+        large_inputs = LARGE / np.abs(inputs @ net.w(1).T).max() * inputs
         saturated = step(net, large_inputs.astype(net.dtype), targets)
         single = step(net, *_samples(net, rng, 1))
         asked = (first, many, saturated, first)
@@ -156,13 +162,22 @@ def _tells(truth: Truth) -> bool:
 def _samples(net: Network, rng: np.random.Generator, samples: int, far: float = 0.0) -> tuple[FloatArray, FloatArray]:
     """Inputs from -1 to 1, and targets from 0 to 1, or as far from there as `far`."""
     inputs = rng.uniform(-1, 1, (samples, net.sizes[0])).astype(net.dtype)
-    return inputs, rng.uniform(-far, 1 + far, (samples, net.sizes[-1])).astype(net.dtype)
+    targets = rng.uniform(-far, 1 + far, (samples, net.sizes[-1]))
+    if net.cost_name == "cross_entropy":
+        # One class for each sample, as most code has it, but each of them at some time.
+        targets = np.eye(net.sizes[-1])[rng.permutation(np.arange(samples) % net.sizes[-1])]
+    return inputs, targets.astype(net.dtype)
 
 
 def _step(net: Network, inputs: FloatArray, targets: FloatArray, rate: float, reduction: str) -> Truth:
     # Where the cost is a sum, its gradient is N times that of the mean, and so is the step.
     rate = rate * (len(inputs) if reduction == "sum" else 1)
-    return Truth(Problem(net.weights, net.activation, inputs, targets, rate))
+    return Truth(Problem(net.weights, net.activation, inputs, targets, rate, stated=stated_by(net)))
+
+
+def stated_by(network: Network) -> Statement:
+    """Return what is stated of a network."""
+    return Statement(network.cost_name, network.reduction, network.l2, network.biases)
 
 
 def architectures(activation: str | Sequence[str]) -> list[tuple[int, ...]]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
+from comparisons.subject.layouts import Layout
 from handnet.activations import FloatArray
 
-LAYOUTS = ("note", "linear", "columns")
 # The parts of an answer, and what else people call them.
 PARTS = {
     "activations": ("activations", "activation"),
@@ -28,27 +28,6 @@ NUMBERED = re.compile(r"d?([wb])_?(\d+)")
 
 class ImplementationError(Exception):
     """The function under check raised, or its answer cannot be read: one line saying what and where."""
-
-
-# Out: our arrays in their layout.
-
-
-def weights_out(w: FloatArray, layout: str) -> Any:
-    """Return a copy of W as the layout has it: W itself, or a list [weights, biases]."""
-    if layout == "note":
-        return copied(w)
-    bias = copied(w[-1])
-    return [copied(w[:-1].T), bias[:, np.newaxis] if layout == "columns" else bias]
-
-
-def samples_out(array: FloatArray, layout: str) -> FloatArray:
-    """Return a copy of what has a row for each sample, as the layout has it."""
-    return copied(array.T if layout == "columns" else array)
-
-
-def copied(array: FloatArray) -> FloatArray:
-    """Return a copy in ordinary order."""
-    return np.array(array, order="C")
 
 
 # In: which part is which.
@@ -202,7 +181,7 @@ class Reading:
     backwards : what to say of lists that come deepest first, by quantity
     """
 
-    def __init__(self, problem: Problem, layout: str, share: int, deepest_first: Collection[str] = ()) -> None:
+    def __init__(self, problem: Problem, layout: Layout, share: int, deepest_first: Collection[str] = ()) -> None:
         self.problem, self.layout, self.share = problem, layout, share
         self.deepest_first = deepest_first
         self.top = len(problem.weights)
@@ -241,7 +220,7 @@ class Reading:
 
     def _of_samples(self, quantity: str, value: Any, share: int) -> None:
         name = {"activation": "activations", "delta": "deltas"}[quantity]
-        columns = self.layout == "columns"
+        columns = self.layout.in_columns
         entries = self._one_per_layer(name, _entries(name, value))
         expected = [self.problem.shape((quantity, l))[:: -1 if columns else 1] for l in range(1, self.top + 1)]
         for l, entry in enumerate(self._upward(quantity, name, entries, _shape, expected), start=1):
@@ -256,12 +235,15 @@ class Reading:
     def _of_weights(self, quantity: str, value: Any, share: int) -> None:
         name = {"gradient": "gradients", "weight": "updated"}[quantity]
         shapes = [self.problem.shape((quantity, l)) for l in range(1, self.top + 1)]
-        if self.layout == "note":
-            entries = self._upward(quantity, name, self._layers(name, value), _shape, shapes)
+        if not self.layout.is_paired:
+            expected = [self.layout.matrix_shape(shape) for shape in shapes]
+            entries = self._upward(quantity, name, self._layers(name, value), _shape, expected)
             for l, entry in enumerate(entries, start=1):
-                self._take((quantity, l), array_of(quantity_name((quantity, l)), entry), shapes[l - 1], share)
+                key = (quantity, l)
+                if self._take(key, array_of(quantity_name(key), entry), expected[l - 1], share):
+                    self.given[key] = self.layout.matrix_in(self.given[key])
             return
-        expected = [(columns, rows - 1) for rows, columns in shapes]
+        expected = [self.layout.weight_shape(shape) for shape in shapes]
         pairs = self._upward(quantity, name, self._layers(name, value), lambda pair: _shape(pair[0]), expected)
         for l, pair in enumerate(pairs, start=1):
             weight, bias = (array_of(quantity_name((quantity, l)), part) for part in pair)
@@ -270,13 +252,13 @@ class Reading:
     def _take_pair(self, key: Key, weight: FloatArray, bias: FloatArray, share: int) -> None:
         """Take both; where one of them has another shape, the other counts all the same."""
         rows, columns = self.problem.shape(key)
-        fits = self._take(key, weight, (columns, rows - 1), share)
-        above = self.given[key].T if fits else np.full((rows - 1, columns), np.nan)
+        fits = self._take(key, weight, self.layout.weight_shape((rows, columns)), share)
+        above = self.layout.weight_in(self.given[key]) if fits else np.full((rows - 1, columns), np.nan)
         below = np.full((1, columns), np.nan)
         if bias.size == columns:
             below = bias.reshape(1, columns) / share
         else:
-            expected = (columns, 1) if self.layout == "columns" else (columns,)
+            expected = self.layout.bias_shape(columns)
             said = f"the biases of {quantity_name(key)} have shape {bias.shape}: expected {expected}"
             self.misfits.setdefault(key, said)
         self.given[key] = np.vstack([above, below])
@@ -314,7 +296,7 @@ class Reading:
 
     def _layers(self, name: str, value: Any) -> list[Any]:
         """One entry per layer: an array, or a (W, b) pair."""
-        if self.layout == "note":
+        if not self.layout.is_paired:
             numbered = _by_number(value) if isinstance(value, Mapping) else []
             return self._one_per_layer(name, [w for w, _ in numbered] or _entries(name, value))
         if _is_number(value) or not isinstance(value, Iterable):

@@ -11,6 +11,7 @@ from comparisons.mistakes.effects import MARGIN
 from comparisons.reference.quantities import Key, Quantities, quantity_name
 from comparisons.reference.truth import Pair, Truth
 from comparisons.subject.implementation import Answer, Implementation
+from comparisons.subject.layouts import LAYOUTS
 from comparisons.subject.probes import Probe
 from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.distance import distance
@@ -119,7 +120,8 @@ class Session:
         truth, first = self.probe.truths[0], trial.given[0]
         problem = truth.problem
         # Not the numbers of a probe, whose seeds are pairs.
-        other = Network.random(problem.sizes, rng=np.random.default_rng([1, 2, 3]), dtype=problem.inputs.dtype)
+        rng, dtype, biases = np.random.default_rng([1, 2, 3]), problem.inputs.dtype, problem.stated.biases
+        other = Network.random(problem.sizes, rng=rng, dtype=dtype, biases=biases)
         changed = Truth(replace(problem, weights=other.weights))
         pairs = ((changed.derived[key][0], *truth.derived[key]) for key in first)
         if all((distance(value, right) <= MARGIN * tolerance).all() for value, right, tolerance in pairs):
@@ -168,10 +170,11 @@ def settled(given: Quantities, truth: Truth, trusting: bool = True) -> tuple[Qua
         right = truth.derived["gradient", top]
         rows = (slice(None, -1), slice(-1, None))
         without = gradient is None or any(_near(gradient[r], (right[0][r], right[1][r])) for r in rows)
-        without = without or not _is_sum(delta, gradient)
+        without = without or not (truth.problem.stated.biases and _is_sum(delta, gradient))
     else:
         # Of either sign: some have T - a in delta, and a - T in the gradient.
-        without = trusting and any(_is_sum(sign * delta / samples, gradient) for sign in (1, -1))
+        sums = truth.problem.stated.biases and any(_is_sum(sign * delta / samples, gradient) for sign in (1, -1))
+        without = trusting and sums
     if not without:
         return given, ""
     scaled = {key: value / samples if key[0] == "delta" else value for key, value in given.items()}
@@ -217,9 +220,9 @@ def hints(implementation: Implementation, probe: Probe, shallower: Probe | None)
     shallower : one with fewer layers, where the number of layers is not fixed
     """
     found = []
-    for layout in ("note", "linear", "columns"):
+    for layout in LAYOUTS:
         if layout != implementation.layout:
-            other = Implementation(implementation.function, layout, implementation.reduction)
+            other = implementation.in_layout(layout)
             found += [f"it runs with layout={layout!r}"] if _runs(other, probe) else []
     if shallower and _runs(implementation, shallower):
         found.append(f"it runs with sizes={shallower.single.problem.sizes}")
