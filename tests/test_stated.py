@@ -50,8 +50,7 @@ def own(options, layout="note"):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("biases", [True, False], ids=["biases", "no biases"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("biases", "dtype"), [(True, "float64"), (False, "float32")], ids=["biases", "no biases"])
 def test_right_code_passes_for_what_it_is_stated_to_compute(kind, biases, dtype):
     options = {**KINDS[kind], "biases": biases}
     comparison = check(own(options), dtype=dtype, **options)
