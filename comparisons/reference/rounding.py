@@ -195,9 +195,13 @@ class Rounding:
             return self.updated(new, Ball.of(gradient), learning_rate, train_biases)
 
     def _local_slope(self, name: str, a: FloatArray) -> Ball:
-        # The implementation may have taken the slope before it rounded a: near saturation that is all of 1 - a or a.
-        curved = name in ("sigmoid", "tanh")
-        return self.slope(name, Ball.of(a, self._evaluated(name, a, 8) + 8 * self.tiny if curved else 0.0), None)
+        # The implementation may have taken the slope before it rounded a: near saturation that is all of 1 - a, and of
+        # a where a sigmoid vanishes. Where a tanh cancels, near 0, its slope hardly depends on it.
+        if name not in ("sigmoid", "tanh"):
+            return self.slope(name, Ball.of(a), None)
+        plain = self.gamma(8) * np.abs(a.astype(np.float64))
+        rounded = self._evaluated(name, a, 8) if name == "sigmoid" else plain
+        return self.slope(name, Ball.of(a, rounded + 8 * self.tiny), None)
 
     # The equations. Each bounds what it adds and what it inherits.
 
