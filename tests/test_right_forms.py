@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from comparisons import compare
+from comparisons import check, compare
 from handnet import Network
 
 
@@ -60,6 +60,41 @@ def test_a_right_activation_is_right_however_it_is_written(activation, form, dty
     comparison = compare(written_as(FORMS[activation][form], net), x, t)
     assert not comparison.count("wrong"), comparison.message()
     assert not comparison.count("inherited"), comparison.message()
+
+
+# The slope from z, and not from the activation, of which rounding may have left nothing.
+SLOPES = {
+    "tanh": {
+        "4 / (e^z + e^-z)^2": lambda z: 4 / (np.exp(z) + np.exp(-z)) ** 2,
+        "1 - tanh^2": lambda z: 1 - np.tanh(z) ** 2,
+    },
+    "sigmoid": {
+        "e^-z / (1 + e^-z)^2": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+        "sigmoid(z) sigmoid(-z)": lambda z: logistic(z) * logistic(-z),
+    },
+}
+CANCELLING = {"tanh": ["four exponentials", "numpy's"], "sigmoid": ["1 - 1 / (1 + e^z)", "half of 1 + tanh(z / 2)"]}
+BOTH = [(name, form, slope) for name in SLOPES for form in CANCELLING[name] for slope in SLOPES[name]]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("activation", "form", "slope"), BOTH, ids=[": ".join(names) for names in BOTH])
+def test_a_right_slope_is_right_beside_however_written_an_activation_saturated_too(activation, form, slope, dtype):
+    value, steepness = FORMS[activation][form], SLOPES[activation][slope]
+
+    def backprop(weights, inputs, targets):
+        a, z = [inputs], []
+        for w in weights:
+            z.append(a[-1] @ w[:-1] + w[-1])
+            a.append(value(z[-1]))
+        deltas = [(a[-1] - targets) / len(inputs) * steepness(z[-1])]
+        for l in range(len(weights) - 1, 0, -1):
+            deltas.insert(0, (deltas[0] @ weights[l][:-1].T) * steepness(z[l - 1]))
+        gradients = [np.vstack([below.T @ d, d.sum(axis=0)]) for below, d in zip(a, deltas, strict=False)]
+        return {"activations": a, "deltas": deltas, "gradients": gradients}
+
+    comparison = check(backprop, activation=activation, dtype=dtype)
+    assert comparison.passed, comparison.message()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

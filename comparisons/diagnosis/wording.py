@@ -33,6 +33,21 @@ CODE = {
         "delta": "(delta @ w) * {slope}",
         "gradient": "augmented(a).T @ delta",
     },
+    "rows": {
+        "activation": "{name}(a @ W + b)",
+        "delta": "(delta @ W.T) * {slope}",
+        "gradient": "a.T @ delta and delta.sum(axis=0)",
+    },
+    "bias_first": {
+        "activation": "{name}(np.c_[ones, a] @ W.T)",
+        "delta": "(delta @ W[:, 1:]) * {slope}",
+        "gradient": "delta.T @ np.c_[ones, a]",
+    },
+    "bias_last": {
+        "activation": "{name}(np.c_[a, ones] @ W.T)",
+        "delta": "(delta @ W[:, :-1]) * {slope}",
+        "gradient": "delta.T @ np.c_[a, ones]",
+    },
     "linear": {
         "activation": "{name}(a @ W.T + b)",
         "delta": "(delta @ W) * {slope}",
@@ -44,15 +59,33 @@ CODE = {
         "gradient": "delta @ a.T and delta.sum(axis=1, keepdims=True)",
     },
 }
-ANYWHERE = {
-    "cost": "((a - T)**2).sum() / (2 * N)",
-    "output": "(a - T) / N * {slope}",
-    "weight": "W - learning_rate * gradient",
+STEP = "W - learning_rate * gradient"
+# Cost and output's delta as code, then in the note's notation; softmax with a squared error has its own.
+COSTS = {
+    "half_squared_error": (
+        *("((a - T)**2).sum() / (2 * N)", "(a - T) / N * {slope}"),
+        *("1/2 sum_i (a_i - T_i)^2", "D^(l) c"),
+    ),
+    "squared_error": (
+        *("((a - T)**2).sum() / N", "2 * (a - T) / N * {slope}"),
+        *("sum_i (a_i - T_i)^2", "D^(l) c with c = 2 (a^(l) - T)"),
+    ),
+    "mean_squared_error": (
+        *("((a - T)**2).sum() / (m * N)", "2 * (a - T) / (m * N) * {slope}"),
+        *("1/m sum_i (a_i - T_i)^2", "D^(l) c with c = 2/m (a^(l) - T)"),
+    ),
+    "binary_cross_entropy": (
+        *("-(T * np.log(a) + (1 - T) * np.log(1 - a)).sum() / N", "(a - T) / N"),
+        *("-sum_i T_i log a_i + (1 - T_i) log(1 - a_i)", "a^(l) - T"),
+    ),
+    "cross_entropy": (
+        *("-(T * np.log(a)).sum() / N", "(a - T) / N"),
+        *("-sum_i T_i log a_i", "a^(l) - T"),
+    ),
 }
+SOFTMAX = "a * (c - (c * a).sum(axis=1, keepdims=True)) with c = dC/da"
 NOTE = {
     "activation": "sigma(A^(l-1) W^(l))",
-    "cost": "1/2 sum_i (a_i - T_i)^2, the mean over the samples",
-    "output": "D^(l) c",
     "delta": "D^(l) (w^(l+1))^T delta^(l+1)",
     "gradient": "(delta^(l) A^(l-1))^T",
     "weight": "W^(l) - gamma dC/dW^(l)",
@@ -105,11 +138,24 @@ def should_be_text(key: Key, trial: Trial) -> str:
     top = len(problem.weights)
     l = key[1] or top
     what = "output" if key == ("delta", top) else key[0]
-    code, note = (ANYWHERE | CODE[trial.layout])[what], _with_numbers(NOTE[what], l)
-    if trial.summed:
-        code, note = code.replace("(2 * N)", "2").replace(" / N", ""), note.replace("mean over", "sum over")
-    name = problem.activation[l - 1]
-    return f"Should be: {code.format(name=name, slope=SLOPES[name])}, in the note's notation {note}."
+    name, stated = problem.activation[l - 1], problem.stated
+    summed = trial.summed or stated.reduction == "sum"
+    cost, output, cost_noted, output_noted = COSTS[stated.cost]
+    if name == "softmax" and stated.cost not in ("cross_entropy", "binary_cross_entropy"):
+        output, output_noted = SOFTMAX, "a_i (c_i - sum_j c_j a_j)"
+    mean = f"the {'sum' if summed else 'mean'} over the samples"
+    code, note = {
+        "cost": (cost, f"{cost_noted}, {mean}"),
+        "output": (output, output_noted),
+        "weight": (STEP, NOTE["weight"]),
+    }.get(what) or (CODE[trial.layout][what], NOTE[what])
+    if summed:
+        code = code.replace("(2 * N)", "2").replace("(m * N)", "m").replace(" / N", "")
+    if stated.l2 and what in ("cost", "gradient"):
+        code += f" + {stated.l2!r} / 2 * (w**2).sum()" if what == "cost" else f" + {stated.l2!r} * w, biases apart"
+        note += " + lambda / 2 |w|^2" if what == "cost" else " + lambda w^(l)"
+    code = code.format(name=name, slope=SLOPES[name])
+    return f"Should be: {code}, in the note's notation {_with_numbers(note, l)}."
 
 
 def evidence(wrong: Wrong) -> str:

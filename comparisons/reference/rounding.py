@@ -199,10 +199,13 @@ class Rounding:
             return self.updated(new, Ball.of(gradient), learning_rate, train_biases)
 
     def _local_slope(self, name: str, a: FloatArray) -> Ball:
-        # The implementation may have taken the slope before it rounded a: near saturation that is all of 1 - a.
-        curved = name in ("sigmoid", "tanh")
-        rounded = self.gamma(8) * np.abs(a.astype(np.float64)) + 8 * self.tiny if curved else 0.0
-        return self.slope(name, Ball.of(a, rounded), None)
+        # The implementation may have taken the slope before it rounded a: near saturation that is all of 1 - a, and of
+        # a where a sigmoid vanishes. Where a tanh cancels, near 0, its slope hardly depends on it.
+        if name not in ("sigmoid", "tanh"):
+            return self.slope(name, Ball.of(a), None)
+        plain = self.gamma(8) * np.abs(a.astype(np.float64))
+        rounded = self._evaluated(name, a, 8) if name == "sigmoid" else plain
+        return self.slope(name, Ball.of(a, rounded + 8 * self.tiny), None)
 
     # The equations. Each bounds what it adds and what it inherits.
 
@@ -212,7 +215,6 @@ class Rounding:
 
     def activation(self, name: str, z: Ball, a: FloatArray) -> FloatArray:
         """a = sigma(z): the error of z times the steepest slope within it, and the rounding of the function."""
-        size = np.abs(a.astype(np.float64))
         if name == "identity":
             return z.error
         if name == "relu":
@@ -221,22 +223,27 @@ class Rounding:
         if name == "sigmoid":
             # d log sigma' / dz lies within +-1, so sigma' grows by less than exp(2 e) over the interval.
             spread = np.fmin(z.error * e / (1 + e) ** 2 * np.exp(2 * z.error), 1.0)
-            # 1 - 1 / (1 + e^z), for one: sum and quotient round by u of 1 - a each, e^z by 8 u, of which a (1 - a)
-            # remain, and the difference by u of a. Larger than 9 u a only where a < 0.4, and 2 u at a = 0.
-            other = (self.gamma(2) + self.gamma(8) * size) * np.abs(1 - size) + self.gamma(1) * size
         elif name == "tanh":
             # The same with +-2; sech^2 z = 4 exp(-2|z|) / (1 + exp(-2|z|))^2.
             spread = np.fmin(z.error * 4 * e**2 / (1 + e**2) ** 2 * np.exp(4 * z.error), 2.0)
+        else:
+            raise ValueError(f"activation {name!r} has no bound")
+        # Not `underflow`: an exponential may vanish wholly in one evaluation and be subnormal in another.
+        return spread + self._evaluated(name, a, 9) + self.gamma(18) * spread + 8 * self.tiny
+
+    def _evaluated(self, name: str, a: FloatArray, plain: int) -> FloatArray:
+        """The rounding of a sigmoid or tanh itself, however it is written: of the plain form, so many u |a|."""
+        size = np.abs(a.astype(np.float64))
+        if name == "sigmoid":
+            # 1 - 1 / (1 + e^z), for one: sum and quotient round by u of 1 - a each, e^z by 8 u, of which a (1 - a)
+            # remain, and the difference by u of a. Larger than 9 u a only where a < 0.4, and 2 u at a = 0.
+            other = (self.gamma(2) + self.gamma(8) * size) * np.abs(1 - size) + self.gamma(1) * size
+        else:
             # (e^z - e^-z) / (e^z + e^-z), for one: each exponential rounds by 8 u, of which half of 1 - a^2 remains,
             # and difference, sum and quotient by u of a each. Larger than 9 u |a| only where |a| < 0.7, and 8 u at 0.
             # (e^2z - 1) / (e^2z + 1), 2 / (1 + e^-2z) - 1 and 1 - 2 / (1 + e^2z) lie within the greater of the two.
             other = self.gamma(8) * np.abs(1 - size**2) + self.gamma(3) * size
-        else:
-            raise ValueError(f"activation {name!r} has no bound")
-        # Not `underflow`: an exponential may vanish wholly in one evaluation and be subnormal in another.
-        # No test can see how many times: u of the other forms, above, is far more wherever a is small.
-        rounding = np.fmax(self.gamma(9) * size, other) + self.gamma(18) * spread
-        return spread + rounding + 8 * self.tiny
+        return np.fmax(self.gamma(plain) * size, other)
 
     def slope(self, name: str, a: Ball, z: Ball | None) -> Ball:
         """sigma' in terms of a, as a ball; for relu near its kink, where both 0 and 1 are right, the whole of 1."""
