@@ -699,7 +699,7 @@ def test_the_architectures_of_the_probes_have_unequal_and_equal_widths():
 
 
 BAD = {
-    "layout": ({"layout": "rows"}, "layout 'rows' is unknown: expected one of note, linear, columns"),
+    "layout": ({"layout": "sideways"}, "layout 'sideways' is unknown: expected one of note, rows, linear, columns"),
     "reduction": ({"reduction": "max"}, "reduction 'max' is unknown"),
     "batch": ({"batch": 0}, "batch is 0: expected 1 or more"),
     "sizes": ({"sizes": (3,)}, r"sizes is \[3\]: expected at least two sizes"),
