@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a function backprop(weights, inputs, targets), or the printed numbers of a worked example.",
     )
     command.add_argument("target", metavar="TARGET", help="file.py:function, or a worked example .toml")
-    command.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
+    command.add_argument("--layout", choices=LAYOUTS, help="of its weights and samples (found by trying)")
     command.add_argument("--sizes", type=_sizes, help="3,5,4,3 if it works for these alone")
     command.add_argument(
         "--activation", type=_names, default="sigmoid", help="one name, or one per layer: tanh,sigmoid"
