@@ -9,6 +9,7 @@ at most gamma_(n-1) times the sum of their magnitudes. Taken as independent, n r
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -42,6 +43,7 @@ class Ball:
         evaluation, have 2 u^2 / 3, and u^2 is put in their place.
     terms : of how many terms it is the sum, as far as is known
     sum_of_magnitudes : of these terms, or None for one term
+    coherence : by axis, how far the errors along it are the same, from 0, independent of each other, to 1
     """
 
     tensor: Tensor
@@ -49,6 +51,7 @@ class Ball:
     variance: Tensor = ZERO
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
+    coherence: Mapping[int, float] | None = None
 
     @cached_property
     def value(self) -> Tensor:
@@ -94,6 +97,12 @@ class Ball:
         known = (self.size > SMALLEST_EXPECTED) | (self.variance > SMALLEST_EXPECTED**2)
         return torch.where(known, likely, 2 * self.error)
 
+    def coherent_along(self, *axes: int) -> float:
+        """How far the errors along these axes are the same: along the most coherent of them."""
+        if not self.coherence:
+            return 0.0
+        return max((self.coherence.get(axis % self.tensor.dim(), 0.0) for axis in axes), default=0.0)
+
     def full(self, errors: Tensor) -> Tensor:
         """Return the errors in the shape of the number."""
         return errors.expand(self.tensor.shape)
@@ -101,12 +110,16 @@ class Ball:
 
 @dataclass(frozen=True)
 class Errors:
-    """What a rule says of a result: its two errors, and of which sum it is the result."""
+    """What a rule says of a result: its two errors, of which sum it is the result, and how coherent the errors are.
+
+    By default they are as coherent as those of the arguments of the same shape.
+    """
 
     error: Tensor
     variance: Tensor
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
+    coherence: Mapping[int, float] | None = None
 
 
 EXACT = Errors(ZERO, ZERO)

@@ -7,7 +7,7 @@ the tensor is the same view of its errors, and what is written in place has its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -37,6 +37,7 @@ class _Mirror:
     variance: Tensor
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
+    coherence: Mapping[int, float] | None = None  # by the stride of the axis
 
 
 class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -81,7 +82,9 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Ball(tensor)
         error, variance = (_like(part, tensor) for part in (mirror.error, mirror.variance))
         terms = mirror.sum_of_magnitudes
-        return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor))
+        along = mirror.coherence
+        coherence = along and {axis: along.get(stride, 0.0) for axis, stride in enumerate(tensor.stride())}
+        return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor), coherence)
 
     def _record(self, tensor: Tensor, errors: Errors) -> None:
         storage = tensor.untyped_storage()
@@ -101,7 +104,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             error, variance = _flat(errors.error, tensor), _flat(errors.variance, tensor)
             terms = errors.sum_of_magnitudes
             magnitudes = None if terms is None else _flat(terms, tensor)
-            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes)
+            coherence = {tensor.stride(axis): along for axis, along in (errors.coherence or {}).items()}
+            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes, coherence)
         else:
             if mirror.error is ZERO:
                 mirror = replace(mirror, error=errors.error.new_zeros(count), variance=errors.error.new_zeros(count))
@@ -191,7 +195,7 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         errors = found(self._rounding([*fresh, *written], inputs), balls[0] if single else balls, *args, **kwargs)
         for ball, own in zip(balls, [errors] if single else errors, strict=True):
             if ball is not None and own is not None:
-                self._record(ball.tensor, _own(_bounded(ball, own), inputs))
+                self._record(ball.tensor, _own(_bounded(ball, _coherent(ball, own, inputs)), inputs))
 
     def _rounding(self, outputs: Sequence[Tensor], inputs: Sequence[Ball]) -> Rounding:
         floating = [t for t in (*outputs, *(ball.tensor for ball in inputs)) if t.is_floating_point()]
@@ -222,8 +226,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             with self:
                 result = parts(*given, **options)
-        except UnknownOperationError as error:
-            raise unknown from error
+        except UnknownOperationError as part_of_it:
+            raise unknown from part_of_it
         finally:
             self._coarsest = inner
         results = [part for part in _leaves(result) if isinstance(part, Tensor)]
@@ -232,8 +236,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor, part in pairs if fresh else zip(written, results, strict=True):
             ball = self.ball(part)
             if not ball.is_exact:
-                errors = Errors(ball.error.clone(), ball.variance.clone(), ball.terms, ball.sum_of_magnitudes)
-                self._record(tensor, errors)
+                error, variance = ball.error.clone(), ball.variance.clone()
+                self._record(tensor, Errors(error, variance, ball.terms, ball.sum_of_magnitudes, ball.coherence))
         del aside
 
     def _aside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
@@ -265,6 +269,18 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 # Arguments that say how a result is stored, and nothing of its value.
 _NO_MATTER = frozenset({"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "out"})
+
+
+def _coherent(result: Ball, errors: Errors, inputs: Sequence[Ball]) -> Errors:
+    """What is computed number by number is as coherent as what it is computed from."""
+    if errors.coherence is not None:
+        return errors
+    coherence: dict[int, float] = {}
+    for ball in inputs:
+        if ball.coherence and ball.tensor.shape == result.tensor.shape:
+            for axis, along in ball.coherence.items():
+                coherence[axis] = max(along, coherence.get(axis, 0.0))
+    return replace(errors, coherence=coherence) if coherence else errors
 
 
 def _own(errors: Errors, inputs: Sequence[Ball]) -> Errors:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from comparisons.reference.ball import EXACT, LIBM, SIGMAS, ZERO, Ball, Errors, Rounding
+from comparisons.reference.correlation import SLIGHT, repeated_along, through_product
 
 aten = torch.ops.aten
 Rule = Callable[..., Any]
@@ -195,32 +197,27 @@ def intermediate(value: Tensor, errors: Errors) -> Ball:
 # Matrix products. Higham 3.5: gamma_n |p| |q| for n products added in any order.
 
 
-def product(
-    r: Rounding,
-    f: Ball,
-    p: Ball,
-    q: Ball,
-    multiply: Callable[[Tensor, Tensor], Tensor],
-    terms: int,
-    counts: tuple[Tensor | float, Tensor | float] | None = None,
-) -> Errors:
-    """Return the errors of something linear in p and in q that adds up so many products of theirs.
-
-    `counts` says how often each number of p and q comes again among those that it is added up with.
-    """
+def product(r: Rounding, f: Ball, p: Ball, q: Ball, multiply: Callable[[Tensor, Tensor], Tensor], terms: int) -> Errors:
+    """Return the errors of something linear in p and in q that adds up so many products of theirs."""
     magnitude, gamma = multiply(p.size, q.size), r.sum_gamma(terms)
     error = magnitude * gamma
     # Higham and Mary 2019: sqrt(n) u in the place of n u, for data of any sign.
     variance = magnitude.square().mul_(terms * r.sum_unit**2)
+    coherence: dict[int, float] = {}
     # Other evaluations may have greater terms than this one, by no more than twice what is inherited.
     if not p.is_exact:
         error.add_(multiply(p.full(p.error), q.exact), alpha=1 + 2 * gamma)
-        variance += multiply(p.full(p.variance) if counts is None else p.variance * counts[0], q.square)
     if not q.is_exact:
         error.add_(multiply(p.any, q.full(q.error)), alpha=1 + 2 * gamma)
-        both = p.square if p.is_exact else p.square + p.variance
-        variance += multiply(both, q.full(q.variance) if counts is None else q.variance * counts[1])
-    return _as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny)
+    if multiply is torch.matmul and p.tensor.dim() > 1 < q.tensor.dim():
+        inherited, coherence = through_product(p, q)
+        variance += inherited
+    else:
+        if not p.is_exact:
+            variance += multiply(p.full(p.variance), q.square)
+        if not q.is_exact:
+            variance += multiply(p.square if p.is_exact else p.square + p.variance, q.full(q.variance))
+    return replace(_as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny), coherence=coherence)
 
 
 def _as_sum(
@@ -240,35 +237,7 @@ def _as_sum(
 
 @rule(aten.mm, aten.bmm, aten.mv, aten.dot, aten.vdot, aten.matmul)
 def matmul(r: Rounding, f: Ball, p: Ball, q: Ball) -> Errors:
-    return product(r, f, p, q, torch.matmul, p.tensor.shape[-1], _counts(p, q))
-
-
-def _counts(p: Ball, q: Ball) -> tuple[Tensor | float, Tensor | float]:
-    """Of each column of p and each row of q, how many are the same."""
-    columns = 1.0 if p.is_exact else repetitions(_prints(p.value.mT) if p.tensor.dim() > 1 else p.value)
-    rows = 1.0 if q.is_exact else repetitions(_prints(q.value) if q.tensor.dim() > 1 else q.value)
-    left = columns[..., None, :] if isinstance(columns, Tensor) and p.tensor.dim() > 1 else columns
-    return left, rows[..., None] if isinstance(rows, Tensor) and q.tensor.dim() > 1 else rows
-
-
-def _prints(vectors: Tensor) -> Tensor:
-    """A number for each vector of the last axis: the same for the same vectors, and hardly ever for others."""
-    return vectors @ torch.arange(1, vectors.shape[-1] + 1, dtype=vectors.dtype, device=vectors.device).sin()
-
-
-def repetitions(prints: Tensor) -> Tensor | float:
-    """Return how often each number comes along the last axis; 1.0 if all are different.
-
-    What is the same has the same error, and adds up in magnitudes where independent errors add up in squares: m equal
-    terms of variance v have m^2 v, as have m terms of variance m v each.
-    """
-    ordered, order = prints.sort(dim=-1)
-    new = ordered[..., 1:] != ordered[..., :-1]
-    if bool(new.all()):
-        return 1.0
-    run = torch.cat([torch.zeros_like(order[..., :1]), new.cumsum(-1)], dim=-1)
-    length = torch.zeros_like(prints).scatter_add_(-1, run, torch.ones_like(prints))
-    return torch.empty_like(prints).scatter_(-1, order, length.gather(-1, run))
+    return product(r, f, p, q, torch.matmul, p.tensor.shape[-1])
 
 
 @rule(aten.addmm, aten.addmv, aten.baddbmm)
@@ -281,11 +250,13 @@ def _plus(
     r: Rounding, f: Ball, c: Ball, p: Ball, q: Ball, beta: float, alpha: float, multiply: Any, terms: int
 ) -> Errors:
     value = f.value if alpha == 1 else multiply(p.value, q.value)  # only halves read it, for their last rounding
-    counts = _counts(p, q) if multiply is torch.matmul else None
-    pq = intermediate(value, product(r, Ball(value), p, q, multiply, terms, counts))
-    if beta == 0:
-        return Errors(pq.error, pq.variance, pq.terms, pq.sum_of_magnitudes) if alpha == 1 else mul(r, f, pq, alpha)
-    return add(r, f, c if beta == 1 else _scaled(r, c, beta), pq, alpha)
+    errors = product(r, Ball(value), p, q, multiply, terms)
+    pq = intermediate(value, errors)
+    if beta != 0:
+        total = add(r, f, c if beta == 1 else _scaled(r, c, beta), pq, alpha)
+    else:
+        total = errors if alpha == 1 else mul(r, f, pq, alpha)
+    return replace(total, coherence=errors.coherence)
 
 
 @rule(aten.addbmm)
@@ -308,22 +279,12 @@ def sum_(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, 
 
     magnitude, gamma = total(x.size), r.sum_gamma(count - 1)
     error = (magnitude * gamma).add_(total(x.error), alpha=1 + 2 * gamma)
-    inherited = x.variance if x.is_exact else x.variance * _repeated_along(x.value, axes)
+    inherited = x.variance if x.is_exact else x.variance * repeated_along(x.value, axes)
     variance = torch.addcmul(total(inherited), magnitude, magnitude, value=count * r.sum_unit**2)
+    rho = x.coherent_along(*axes)
+    if rho * count > SLIGHT:
+        variance += rho * total(x.variance.sqrt()).square()
     return _as_sum(r, f, error, variance, count, magnitude, 0.0)
-
-
-def _repeated_along(x: Tensor, axes: list[int]) -> Tensor | float:
-    """How often what lies behind each place along the axes comes again."""
-    if not axes or sorted(axes) != list(range(min(axes), max(axes) + 1)):
-        return 1.0
-    before, along, behind = x.shape[: min(axes)], x.shape[min(axes) : max(axes) + 1], x.shape[max(axes) + 1 :]
-    rows = x.reshape(*before, math.prod(along), math.prod(behind))
-    prints = _prints(rows) if behind else rows[..., 0]
-    if not behind and not bool((prints[..., 1:] == prints[..., :-1]).any()):
-        return 1.0  # sorting every number would take longer than all the rest: only neighbours are compared
-    counts = repetitions(prints)
-    return counts.reshape(*before, *along, *(1 for _ in behind)) if isinstance(counts, Tensor) else counts
 
 
 @rule(aten.mean)
