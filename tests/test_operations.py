@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from comparisons.reference.ball import Ball, rounding_of
-from comparisons.reference.bounds import RunningErrors, UnknownOperationError
-from comparisons.reference.operations import RULES, rule
+from comparisons.reference.bounds import RunningErrors
+from comparisons.reference.operations import RULES, UnknownOperationError, rule
 
 DTYPES = [torch.float64, torch.float32]
 names = [str(dtype).removeprefix("torch.") for dtype in DTYPES]
@@ -267,6 +267,8 @@ def test_the_greatest_of_several_may_be_any_that_rounding_leaves_undecided():
     x = torch.tensor([[1.0, 1 + 1e-14, 0.0], [1.0, 2.0, 0.0]], dtype=torch.float64).requires_grad_()
     ball = ball_of(lambda: torch.autograd.grad(uncertain(x).max(1).values.sum(), x)[0])
     assert (ball.error >= 1).any(1).tolist() == [True, False]
+    ball = ball_of(lambda: torch.autograd.grad((uncertain(x) ** 2).amax(1).sum(), x)[0])
+    assert ball.error.isinf().any(1).tolist() == [True, False]  # torch divides by how many are the greatest
     value = ball_of(lambda: uncertain(x).amax(1))
     assert 0 < float(value.error.max()) < 1e-12
     with RunningErrors() as errors:
@@ -363,6 +365,8 @@ def test_an_operation_without_a_rule_is_named():
         torch.special.bessel_j0(torch.ones(2))
     with pytest.raises(UnknownOperationError, match=r"item\(\)"), RunningErrors():
         float(torch.ones(2).exp().sum())
+    with pytest.raises(UnknownOperationError, match="complex"), RunningErrors():
+        torch.complex(torch.ones(2), torch.ones(2))
     with RunningErrors():
         assert float(torch.ones(2)[0]) == 1
 

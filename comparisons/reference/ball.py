@@ -105,7 +105,7 @@ class Ball:
 
     def full(self, errors: Tensor) -> Tensor:
         """Return the errors in the shape of the number."""
-        return errors.expand(self.tensor.shape)
+        return errors.to(self.tensor.device).expand(self.tensor.shape)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,12 @@ from comparisons.reference.ball import EXACT, LIBM, SIGMAS, ZERO, Ball, Errors, 
 from comparisons.reference.correlation import SLIGHT, repeated_along, through_product
 
 aten = torch.ops.aten
+
+
+class UnknownOperationError(NotImplementedError):
+    """An operation that has no rule."""
+
+
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
 
@@ -127,7 +133,7 @@ def _inherited_variance(p: Ball, q: Ball) -> Tensor:
 def div(r: Rounding, f: Ball, p: Any, q: Any, rounding_mode: str | None = None) -> Errors:
     """p / q, or p times 1 / q: two roundings. Without bound where the divisor may be 0."""
     if rounding_mode is not None:
-        raise NotImplementedError("a division that rounds down has no rule")
+        raise UnknownOperationError("a division that rounds down has no rule")
     p, q = r.operand(p), r.operand(q)
     if q.is_exact:
         return r.rounded(f, p.error / q.size, p.variance / q.square, times=2, underflow=possible(f, p))
@@ -402,8 +408,8 @@ def function(spread: Callable[..., Tensor], roundings: int = LIBM) -> Rule:
             inherited = spread(x.value, f.value, x.error, *arguments, **options)
             radius = SIGMAS * x.variance.sqrt()
             variance = (spread(x.value, f.value, radius, *arguments, **options) / SIGMAS).square()
-        # A function may vanish in one evaluation where it is subnormal in another.
-        return r.rounded(f, inherited, variance, roundings + 1)
+        # A function may vanish in one evaluation where it is subnormal in another. Halves are computed in float32.
+        return r.rounded(f, inherited, variance, 2 if r.unit != r.sum_unit else roundings + 1)
 
     return errors
 
@@ -534,13 +540,25 @@ def threshold_backward(r: Rounding, f: Ball, g: Ball, x: Ball, threshold: float)
     return Errors(torch.where(either, g.any, error), torch.where(either_expected, g.square + g.variance, variance))
 
 
-@rule(aten.eq, aten.ne, aten.lt, aten.le, aten.gt, aten.ge)
+@rule(aten.lt, aten.le, aten.gt, aten.ge)
 def compared(r: Rounding, f: Ball, x: Ball, y: Any) -> Errors:
     """True or False, which are 1 apart where that is undecided."""
     y = r.operand(y)
     difference = Ball((x.value - y.value).abs(), x.error + y.error, x.variance + y.variance)
     either, expected = undecided(difference.value, difference)
     return Errors(either.double(), expected.double()) if either.any() else EXACT
+
+
+@rule(aten.eq, aten.ne)
+def equal(r: Rounding, f: Ball, x: Ball, y: Any) -> Errors:
+    """The same, but a number is equal to itself: the greatest of several to the one that it is, if there is but one."""
+    y = r.operand(y)
+    errors, same = compared(r, f, x, y), x.value == y.value
+    if errors is EXACT or x.tensor.dim() != y.tensor.dim():
+        return errors
+    axes = [i for i, (m, n) in enumerate(zip(x.tensor.shape, y.tensor.shape, strict=True)) if m != n]
+    decided = same & (same.sum(axes, keepdim=True) == 1) if axes else same
+    return Errors(errors.error * ~decided, errors.variance * ~decided)
 
 
 @rule(aten.logical_and, aten.logical_or, aten.logical_xor, aten.bitwise_and, aten.bitwise_or, aten.bitwise_xor)
@@ -564,7 +582,7 @@ def sign(r: Rounding, f: Ball, x: Ball) -> Errors:
 def whole(r: Rounding, f: Ball, x: Ball, *, decimals: int = 0) -> Errors:
     """A whole number: another one where the ball reaches over a step."""
     if decimals:
-        raise NotImplementedError("rounding to decimals has no rule")
+        raise UnknownOperationError("rounding to decimals has no rule")
     step = torch.tensor(0.5 if f.tensor.equal(torch.round(x.tensor)) else 0.0)
     nearest = (x.value - step - (x.value - step).round()).abs()
     either, expected = undecided(nearest, x)
@@ -744,7 +762,7 @@ def sliced_backward(r: Rounding, f: Ball, g: Ball, *place: Any) -> Errors:
 def scatter(r: Rounding, f: Ball, x: Ball, dim: int, index: Ball, source: Any, reduce: str | None = None) -> Errors:
     """Numbers put at their index; where that is undecided, they may be anywhere along the axis."""
     if reduce is not None:
-        raise NotImplementedError("scatter with a reduction has no rule")
+        raise UnknownOperationError("scatter with a reduction has no rule")
     error = aten.scatter(x.full(x.error), dim, index.tensor, _source(source, "error"))
     variance = aten.scatter(x.full(x.variance), dim, index.tensor, _source(source, "variance"))
     if not index.is_exact:
