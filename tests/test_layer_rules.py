@@ -160,6 +160,36 @@ def test_a_cost_in_float32_lies_within_its_bounds_around_float64(loss, targets):
     )
 
 
+HALVES = [
+    "Linear",
+    "Conv2d",
+    "ConvTranspose2d",
+    "LayerNorm",
+    "BatchNorm1d",
+    "GroupNorm",
+    "Softmax",
+    "GELU",
+    "ELU",
+    "Mish",
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize("name", HALVES)
+def test_a_layer_in_half_precision_lies_within_its_bounds_around_float64(name, dtype):
+    torch.manual_seed(1)
+    layer, shape = LAYERS[name]
+    x, reference = torch.randn(shape).to(dtype), backward_of(layer)
+    parameters = {name: p.detach().to(dtype) for name, p in layer.named_parameters()}
+    upstream = torch.randn_like(layer(x.float())).detach().to(dtype)
+    narrow = bounds(reference, parameters, x, upstream)
+    wide = bounds(reference, {name: p.double() for name, p in parameters.items()}, x.double(), upstream.double())
+    for found, exact in zip(leaves(narrow), leaves(wide), strict=True):
+        error = np.abs(found.value.astype(np.float64) - exact.value)
+        assert (error <= found.guaranteed / 2).all()
+        assert found.expected.max() <= 500 * torch.finfo(dtype).eps * np.abs(exact.value).max()
+
+
 # Other forms of the same formulas.
 
 

@@ -145,6 +145,12 @@ class Rounding:
         self.tiny = info.tiny * info.eps if dtype in HALVES else info.tiny
         self.huge = info.max
 
+    def adding_in_its_own_dtype(self) -> Rounding:
+        """The same, for operations that add halves up as halves."""
+        own = Rounding(self.dtype)
+        own.sum_unit = own.unit
+        return own
+
     def gamma(self, n: float) -> float:
         """gamma_n = n u / (1 - n u); without bound where n u reaches 1."""
         return _gamma(n, self.unit)

@@ -128,12 +128,14 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if known.special is not None:
             return known.special(self, known, args, kwargs)
         if known.is_view:
-            return operation(*args, **kwargs)
+            result = operation(*args, **kwargs)
+            if not _fresh(result, args, kwargs):
+                return result
+            # Some only say that they are views, and copy.
         written = known.written(args, kwargs)
         balls = _mapped((args, kwargs), lambda t: self._before(t, written))
         result = operation(*args, **kwargs)
-        keys = {t.untyped_storage()._cdata for t in _leaves((args, kwargs)) if isinstance(t, Tensor)}
-        fresh = [t for t in _leaves(result) if isinstance(t, Tensor) and t.untyped_storage()._cdata not in keys]
+        fresh = _fresh(result, args, kwargs)
         if fresh or written:
             self._carry(known, result if fresh else written, fresh, written, *balls)
         return result
@@ -305,6 +307,12 @@ def _bounded(result: Ball, errors: Errors) -> Errors:
         error=torch.where(bounded, errors.error, torch.inf),
         variance=torch.where(likely, errors.variance, torch.inf),
     )
+
+
+def _fresh(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The tensors among the results that do not share the storage of an argument."""
+    keys = {t.untyped_storage()._cdata for t in _leaves((args, kwargs)) if isinstance(t, Tensor)}
+    return [t for t in _leaves(result) if isinstance(t, Tensor) and t.untyped_storage()._cdata not in keys]
 
 
 def _flat(part: Tensor, tensor: Tensor) -> Tensor:

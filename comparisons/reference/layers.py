@@ -318,12 +318,14 @@ def _of_channels(x: Tensor) -> tuple[list[int], list[int]]:
     return [axis for axis in range(x.dim()) if axis != 1], [1, -1, *(1 for _ in range(x.dim() - 2))]
 
 
-# Convolutions: inner products, as matrix products are.
+# Convolutions: inner products, as matrix products are. Where places of the kernel overlap in the result, torch itself
+# adds halves up as halves.
 
 
 @rule(aten.convolution)
 def convolution(r: Rounding, f: Ball, x: Ball, w: Ball, bias: Ball | None, *how: Any) -> Errors:
     transposed, groups = how[3], how[5]
+    r = r.adding_in_its_own_dtype() if transposed else r
     outputs = w.tensor.shape[1] * groups if transposed else w.tensor.shape[0]
 
     def multiply(p: Tensor, q: Tensor) -> Tensor:
@@ -343,6 +345,7 @@ def convolution_backward(
 ) -> list[Errors | None]:
     *how, wanted = rest
     transposed, groups = how[3], how[5]
+    overlapping = r if transposed else r.adding_in_its_own_dtype()
     kernel, places = math.prod(w.tensor.shape[2:]), g.tensor.shape[0] * math.prod(g.tensor.shape[2:])
     outputs = w.tensor.shape[1] if transposed else w.tensor.shape[0] // groups
     x_size, w_size = x.value, w.value
@@ -354,7 +357,7 @@ def convolution_backward(
         return aten.convolution_backward(p, q, w_size, None, *how, [False, True, False])[1]
 
     return [
-        None if f[0] is None or not wanted[0] else product(r, f[0], g, w, at_x, outputs * kernel),
+        None if f[0] is None or not wanted[0] else product(overlapping, f[0], g, w, at_x, outputs * kernel),
         None if f[1] is None or not wanted[1] else product(r, f[1], g, x, at_w, places),
         None if f[2] is None or not wanted[2] else sum_(r, f[2], g, [0, *range(2, g.tensor.dim())]),
     ]
