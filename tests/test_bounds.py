@@ -98,3 +98,18 @@ def test_one_error_that_reaches_many_numbers_comes_back_as_many(rng):
 def test_numbers_that_come_again_are_counted():
     assert repetitions(torch.tensor([3.0, 1.0, 3.0, 3.0, 2.0, 1.0])).tolist() == [3, 2, 3, 3, 1, 2]
     assert repetitions(torch.tensor([3.0, 1.0])) == 1
+
+
+def test_what_underflows_in_one_evaluation_alone_is_not_suspect():
+    x = np.array([-88.0, -90.0, -100.0], dtype="f4")
+
+    def vanishing(x):
+        """0 where exp(-x) overflows."""
+        return 1 / (1 + np.exp(-x))
+
+    def subnormal(x):
+        return x.exp() / (1 + x.exp())
+
+    assert subnormal(torch.tensor(x))[1] > 0 == vanishing(x)[1]
+    assert check_function(vanishing, subnormal, x).count("suspect") == 0
+    assert check_function(lambda x: 1e9 * vanishing(x), lambda x: 1e9 * subnormal(x), x).count("suspect") == 0

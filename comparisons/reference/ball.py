@@ -22,7 +22,7 @@ from torch import Tensor
 SLACK = 1 + 2.0**-20
 # The expected tolerance is so many standard deviations.
 SIGMAS = 6
-# Variances underflow long before numbers do: what is smaller is judged by the guaranteed tolerance alone.
+# In float64 variances underflow long before numbers do: what is smaller has the guaranteed tolerance alone.
 SMALLEST_EXPECTED = 1e-100
 # A function of the mathematics library is taken to be right within 4 units in the last place, which are 8 u.
 LIBM = 8
@@ -172,8 +172,14 @@ class Rounding:
         """Add to what is inherited so many roundings of the result, and its underflow, or that which there can be."""
         gamma, lost = self.gamma(times), 2 * times * self.tiny
         total = torch.add(error, result.size, alpha=gamma).mul_(1 + 2 * gamma)
-        total = total.add_(lost) if underflow is None else total.add_(underflow, alpha=lost)
-        return Errors(total, torch.addcmul(variance, result.size, result.size, value=times * self.unit**2))
+        spread = torch.addcmul(variance, result.size, result.size, value=times * self.unit**2)
+        if underflow is None:
+            total.add_(lost)
+            spread.add_(lost**2)
+        else:
+            total.add_(underflow, alpha=lost)
+            spread.add_(underflow, alpha=lost**2)
+        return Errors(total, spread)
 
 
 def _gamma(n: float, unit: float) -> float:

@@ -94,14 +94,22 @@ def _scaled(r: Rounding, x: Ball, factor: float) -> Ball:
     return intermediate(value, mul(r, Ball(value), x, factor))
 
 
+# A bias is added within a sum, or after it; but a sum of more terms than this is done before anything is subtracted.
+FEW_TERMS = 3
+
+
 @rule(aten.sub)
 def sub(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
-    return add(r, f, x, y, -alpha)
+    return add(r, f, *map(_done, (r.operand(x), r.operand(y))), -alpha)
+
+
+def _done(x: Ball) -> Ball:
+    return x if x.terms <= FEW_TERMS else replace(x, terms=1, sum_of_magnitudes=None)
 
 
 @rule(aten.rsub)
 def rsub(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
-    return add(r, f, y, x, -alpha)
+    return sub(r, f, y, x, alpha)
 
 
 @rule(aten.mul)
@@ -232,7 +240,8 @@ def _as_sum(
     """The errors of a sum, with its underflow; what may overflow on the way has no bound."""
     least, most = (float(t) for t in torch.aminmax(magnitude)) if magnitude.numel() else (1.0, 1.0)
     # Where every term is exactly 0 nothing can underflow.
-    error = error.add_(underflow) if least > 0 else torch.where(magnitude + error > 0, error + underflow, error)
+    lost = underflow if least > 0 else (magnitude + error > 0) * underflow
+    error, variance = error + lost, variance + lost**2
     if not most < r.huge / 2:
         error = torch.where(magnitude + 2 * error < r.huge, error, math.inf)
         variance = torch.where(magnitude < r.huge, variance, math.inf)
