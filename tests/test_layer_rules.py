@@ -135,6 +135,7 @@ def check_float32_beside_float64(module, x, last, loss=None):
         error = np.abs(found.value - exact.value)
         assert (error <= found.guaranteed / 2).all()
         assert (error <= found.expected).all()
+        assert np.isfinite(found.guaranteed).all()
         scale = np.abs(exact.value).max(initial=0)
         assert found.expected.max(initial=0) <= 1.5e-4 * scale or scale < 1e-6
         seen += found.value.size
@@ -214,6 +215,21 @@ def test_a_softmax_may_be_shifted_or_not_or_go_by_the_logarithm(rng, dtype):
         within(bounds(lambda x: x.logsumexp(1, keepdim=True), x).value, bounds(lambda x: x.logsumexp(1, True), x)) == 0
     )
     assert within(lse, bounds(lambda x: x.logsumexp(1, keepdim=True), x)) <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_softmax_of_small_numbers_is_bounded_by_the_roundings_of_its_sum_and_of_exp(rng, dtype):
+    found = bounds(lambda x: x.softmax(1), (0.1 * rng.standard_normal((20, 7))).astype(dtype))
+    error = found.guaranteed / 2 / found.value / (np.finfo(dtype).eps / 2)
+    assert (error > 7 + 10).all()
+    assert (error < 50).all()
+
+
+def test_a_softplus_need_not_give_up_the_logarithm_where_torch_does():
+    x = np.array([5.0, 20.5, 25.0])
+    assert within(np.log1p(np.exp(x)), bounds(functional.softplus, x)) <= 1
+    slope = bounds(lambda x: torch.autograd.grad(functional.softplus(x.requires_grad_()).sum(), x)[0], x)
+    assert within(1 / (1 + np.exp(-x)), slope) <= 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

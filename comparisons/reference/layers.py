@@ -112,8 +112,6 @@ def silu_backward(g: Tensor, x: Tensor) -> Tensor:
     return g * (s + x * s * (1 - s))
 
 
-# Neither form of gelu curves more than this: |phi(x) (2 - x^2)| is at most 2 phi(0) = 0.798; its slope's slope.
-GELU_CURVATURE = 1.0
 # torch's own kernel gives Phi(x) in float32 within 6 u of 1, and so may others who lack an erf.
 GELU_ROUNDINGS = 8
 
@@ -121,10 +119,10 @@ GELU_ROUNDINGS = 8
 @rule(aten.gelu)
 def gelu(r: Rounding, f: Ball, x: Ball, approximate: str = "none") -> Errors:
     """x Phi(x), or its form with tanh."""
-    slope = _gelu_slope(x.value, approximate)
+    slope = _gelu_slope(x.value, approximate).abs()
 
     def spread(radius: Tensor) -> Tensor:
-        return radius * (slope.abs() + GELU_CURVATURE * radius)
+        return radius * (slope + radius * _gelu_curvature(x.size, radius))
 
     error = spread(x.error) + r.gamma(GELU_ROUNDINGS) * x.any
     deviation = spread(SIGMAS * x.variance.sqrt()) / SIGMAS
@@ -135,9 +133,17 @@ def gelu(r: Rounding, f: Ball, x: Ball, approximate: str = "none") -> Errors:
 def gelu_backward(r: Rounding, f: Ball, g: Ball, x: Ball, approximate: str = "none") -> Errors:
     """g (Phi(x) + x phi(x)); the roundings of x^2 in phi count x^2 times, but x^3 phi(x) is less than 1/2."""
     slope = _gelu_slope(x.value, approximate)
-    error = GELU_CURVATURE * x.error + 2 * r.gamma(GELU_ROUNDINGS)
-    variance = GELU_CURVATURE**2 * x.variance + 2 * GELU_ROUNDINGS * r.unit**2
+    error = _gelu_curvature(x.size, x.error) * x.error + 2 * r.gamma(GELU_ROUNDINGS)
+    deviation = _gelu_curvature(x.size, SIGMAS * x.variance.sqrt())
+    variance = deviation.square() * x.variance + 2 * GELU_ROUNDINGS * r.unit**2
     return _times_slope(r, f, g, slope, error, variance)
+
+
+def _gelu_curvature(size: Tensor, radius: Tensor) -> Tensor:
+    """A bound on the second derivative over the ball, phi(x) |x^2 - 2|: both forms stay below phi(x) max(2, x^2)."""
+    nearest = (size - radius).clamp_min(0.0)
+    density = torch.exp(-0.5 * nearest.square()) / math.sqrt(2 * math.pi)
+    return density * (size + radius).square().clamp_min(2.0)
 
 
 def _gelu_slope(x: Tensor, approximate: str) -> Tensor:

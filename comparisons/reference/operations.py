@@ -115,7 +115,16 @@ def rsub(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
 @rule(aten.mul)
 def mul(r: Rounding, f: Ball, p: Any, q: Any) -> Errors:
     p, q = r.operand(p), r.operand(q)
-    return r.rounded(f, _inherited(p, q), _inherited_variance(p, q), underflow=possible(f, p, q))
+    if not p.is_exact and _same(p.tensor, q.tensor):  # both factors err alike
+        radius = SIGMAS * p.variance.sqrt()
+        variance = ((2 * p.size + radius) * radius / SIGMAS).square()
+    else:
+        variance = _inherited_variance(p, q)
+    return r.rounded(f, _inherited(p, q), variance, underflow=possible(f, p, q))
+
+
+def _same(x: Tensor, y: Tensor) -> bool:
+    return x.data_ptr() == y.data_ptr() and x.shape == y.shape and x.stride() == y.stride()
 
 
 def possible(f: Ball, *factors: Ball) -> Tensor | None:
@@ -199,7 +208,7 @@ def lerp(r: Rounding, f: Ball, x: Ball, y: Ball, weight: Any) -> Errors:
     left, right = rest.value * x.value, w.value * y.value
     parts = intermediate(left, mul(r, Ball(left), rest, x)), intermediate(right, mul(r, Ball(right), w, y))
     errors = add(r, f, *parts)
-    difference = 2 * r.gamma(3) * w.any * (x.any + y.any)
+    difference = r.gamma(3) * w.any * (x.any + y.any)
     return Errors(errors.error + difference, errors.variance + (r.unit * w.size * (x.size + y.size)).square())
 
 
