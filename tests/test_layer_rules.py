@@ -161,6 +161,32 @@ def test_a_cost_in_float32_lies_within_its_bounds_around_float64(loss, targets):
     )
 
 
+OPTIMISERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "Adam": lambda p: torch.optim.Adam(p, amsgrad=True),
+    "Adam, all at once": lambda p: torch.optim.Adam(p, foreach=True),
+    "AdamW": torch.optim.AdamW,
+    "RMSprop": lambda p: torch.optim.RMSprop(p, momentum=0.9, centered=True),
+    "Adagrad": torch.optim.Adagrad,
+}
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_thirty_steps_of_an_optimiser_in_float32_lie_within_their_bounds_around_float64(rng, optimiser):
+    def steps(w, gradients):
+        chosen = optimiser([w.requires_grad_()])
+        for w.grad in gradients:
+            chosen.step()
+        return w
+
+    arguments = [rng.standard_normal(shape).astype(np.float32) for shape in ((4, 3), (30, 4, 3))]
+    narrow, wide = bounds(steps, *arguments), bounds(steps, *(a.astype(np.float64) for a in arguments))
+    error = np.abs(narrow.value - wide.value)
+    assert (error <= narrow.guaranteed / 2).all()
+    assert (error <= narrow.expected).all()
+    assert narrow.expected.max() < 1e-5 * np.abs(wide.value).max()
+
+
 HALVES = [
     "Linear",
     "Conv2d",

@@ -184,6 +184,12 @@ def fill(r: Rounding, f: Ball, x: Ball, value: Any) -> Errors:
     return to_copy(r, f, value) if isinstance(value, Ball) else EXACT
 
 
+@rule(aten.linspace, aten.arange)
+def ramp(r: Rounding, f: Ball, *ends: Any, **_: Any) -> Errors:
+    """start + i step; whole numbers are exact."""
+    return EXACT if bool((f.value == f.value.round()).all()) else r.rounded(f, ZERO, ZERO, 3)
+
+
 def _holds(wide: torch.dtype, narrow: torch.dtype) -> bool:
     return torch.promote_types(wide, narrow) == wide
 
@@ -839,7 +845,7 @@ def index_put(r: Rounding, f: Ball, x: Ball, indices: Any, values: Ball, accumul
 EXACT_OPERATIONS = frozenset(
     {
         *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "zeros", "zeros_like", "new_zeros"),
-        *("ones", "ones_like", "new_ones", "full", "full_like", "new_full", "scalar_tensor", "arange", "linspace"),
+        *("ones", "ones_like", "new_ones", "full", "full_like", "new_full", "scalar_tensor"),
         *("eye", "zero", "zero_", "rand", "randn", "rand_like", "randn_like", "bernoulli", "bernoulli_", "uniform"),
         *("uniform_", "normal", "normal_", "randint", "randint_like", "randperm", "tril_indices", "triu_indices"),
         *("isnan", "isinf", "isfinite", "_efficientzerotensor"),
