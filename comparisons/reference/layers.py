@@ -178,6 +178,7 @@ def _shifted(r: Rounding, x: Ball, axis: int) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def _roundings(r: Rounding, count: int) -> float:
+    """Those of a sum of exponentials, and of what it is divided by or its logarithm taken."""
     return r.sum_gamma(count) + r.gamma(LIBM + 2)
 
 
@@ -221,7 +222,7 @@ def softmax_backward(r: Rounding, f: Ball, g: Ball, y: Ball, dim: int, *_: Any) 
     size = (g.size * y.size).sum(dim, keepdim=True)
     likely_total = likely_total + size.square() * (count * r.sum_unit**2)
     difference = (g.value - total).abs()
-    off = g.error + of_total + (_roundings(r, count) - r.gamma(LIBM - 1)) * (g.any + magnitude)
+    off = g.error + of_total + (r.sum_gamma(count) + r.gamma(3)) * (g.any + magnitude)
     error = y.any * off + y.error * (difference + off)
     likely = g.variance + likely_total + 2 * r.unit**2 * (g.square + size.square())
     return r.rounded(f, error, y.square * likely + y.variance * (difference.square() + likely))
