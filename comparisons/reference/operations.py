@@ -255,8 +255,10 @@ def _as_sum(
     """The errors of a sum, with its underflow; what may overflow on the way has no bound."""
     least, most = (float(t) for t in torch.aminmax(magnitude)) if magnitude.numel() else (1.0, 1.0)
     # Where every term is exactly 0 nothing can underflow.
-    lost = underflow if least > 0 else (magnitude + error > 0) * underflow
-    error, variance = error + lost, variance + lost**2
+    possible_at = 1.0 if least > 0 else (magnitude + error > 0).double()
+    error += possible_at * underflow
+    if underflow**2 > 0:  # not in float64
+        variance += possible_at * underflow**2
     if not most < r.huge / 2:
         error = torch.where(magnitude + 2 * error < r.huge, error, math.inf)
         variance = torch.where(magnitude < r.huge, variance, math.inf)
