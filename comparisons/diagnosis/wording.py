@@ -94,13 +94,32 @@ def _with_numbers(text: str, layer: int | None) -> str:
 def should_be_text(key: Key, trial: Trial) -> str:
     problem = trial.truths[0].problem
     top = len(problem.weights)
-    l = key[1] or top
-    what = "output" if key == ("delta", top) else key[0]
-    code, note = (ANYWHERE | CODE[trial.layout])[what], _with_numbers(NOTE[what], l)
+    code = (ANYWHERE | CODE[trial.layout])[_kind(key, top)]
     if trial.summed:
-        code, note = code.replace("(2 * N)", "2").replace(" / N", ""), note.replace("mean over", "sum over")
-    name = problem.activation[l - 1]
+        code = code.replace("(2 * N)", "2").replace(" / N", "")
+    name, note = problem.activation[(key[1] or top) - 1], equation(key, top, trial.summed)
     return f"Should be: {code.format(name=name, slope=SLOPES[name])}, in the note's notation {note}."
+
+
+def equation(key: Key, top: int, summed: bool = False) -> str:
+    """Return the right-hand side of the note's equation for a quantity, with the numbers of the layers.
+
+    Parameters
+    ----------
+    top : the layer of the output, whose delta has an equation of its own
+    summed : whether the cost is the sum over the samples
+
+    Examples
+    --------
+    >>> equation(("delta", 1), top=2)
+    'D^(1) (w^(2))^T delta^(2)'
+    """
+    note = _with_numbers(NOTE[_kind(key, top)], key[1] or top)
+    return note.replace("mean over", "sum over") if summed else note
+
+
+def _kind(key: Key, top: int) -> str:
+    return "output" if key == ("delta", top) else key[0]
 
 
 def evidence(wrong: Wrong) -> str:
