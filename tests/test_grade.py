@@ -1,11 +1,17 @@
 """Grading: what there are points for, how much a hint gives away, whatever a submission does, and others' formats."""
 
+import contextlib
 import ctypes
 import doctest
+import itertools
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 import time
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,6 +28,7 @@ from comparisons.studies.apart import MOST_BYTES, apart
 from comparisons.studies.grade import graded, readable
 from comparisons.studies.proof import Planted
 from comparisons.studies.rubric import GRADE_COLUMNS, VISIBILITY, rubric_of
+from comparisons.subject.implementation import load
 from handnet import Network
 
 COURSE = Path(__file__).parent.parent / "examples" / "course"
@@ -439,3 +446,114 @@ def test_otters_tests_give_each_submission_its_points(written, capsys):
     points, shown = points_by(tests, WRONG)
     assert points == 7
     assert shown.count("Look at delta^(2), of layer 2 of 3") == 2
+
+
+def test_nbgraders_notebook_has_a_cell_for_each_entry(written):
+    notebook = json.loads((written("nbgrader", RIGHT) / "source" / "backprop" / "backprop.ipynb").read_text())
+    solution, *tests = notebook["cells"]
+    assert Path(RIGHT).read_text().strip() in solution["source"]
+    assert solution["metadata"]["nbgrader"]["solution"]
+    assert sum(cell["metadata"]["nbgrader"]["points"] for cell in tests) == 11
+    for submission, points in ((RIGHT, 11), (WRONG, 7)):
+        names: dict = {}
+        exec(Path(submission).read_text(), names)
+        earned = 0
+        for cell in tests:
+            with contextlib.suppress(AssertionError):
+                exec(cell["source"], names)
+                earned += cell["metadata"]["nbgrader"]["points"]
+        assert earned == points
+
+
+# The course kit.
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, 0), (1, 0), (2, 1)])
+def test_gradescopes_script_leaves_the_results_where_they_are_looked_for(tmp_path, monkeypatch, status, expected):
+    root, command = tmp_path / "autograder", tmp_path / "bin" / "handnet"
+    for folder in (root / "source", root / "submission", command.parent):
+        folder.mkdir(parents=True)
+    shutil.copy(COURSE / "points.toml", root / "source")
+    shutil.copy(WRONG, root / "submission" / "backprop.py")
+    command.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    script = (COURSE / "gradescope" / "run_autograder").read_text().replace("/autograder", str(root))
+    done = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == expected  # lost points are no failure of the grading
+    assert main(done.stdout.split()) == 1
+    assert json.loads((root / "results" / "results.json").read_text())["score"] == 7
+
+
+def test_the_page_on_courses_shows_what_its_commands_do(tmp_path, monkeypatch, capsys):
+    text = (COURSE.parent.parent / "docs" / "course.md").read_text()
+    (rubric,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert tomllib.loads(rubric) == tomllib.loads((COURSE / "points.toml").read_text())
+    commands = re.findall(r"^    handnet (grade .*)$", text, re.MULTILINE)
+    assert len(commands) == 5
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(COURSE.parent)
+    for i, command in enumerate(commands):
+        words = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in command.split()]
+        main(list(itertools.chain(*words)))
+        said = capsys.readouterr().out
+        if not i:
+            assert f"```\n{said}```\n" in text
+    for path in ("results/results.json", "bundle/tests", "course/source/backprop/backprop.ipynb", "reports/junit.xml"):
+        assert (tmp_path / path).exists()
+    comparison = check(load(f"{WRONG}:backprop"), layout="columns")
+    assert all(line in text for line in hint(comparison, "equation").splitlines())
+
+
+# For real, and many.
+
+
+def run(folder, *command):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_otter_grader_runs_the_tests(tmp_path, written):
+    pytest.importorskip("otter")
+    otter = [sys.executable, "-m", "otter"]
+    archive = str(tmp_path / "autograder.zip")
+    tests = str(written("otter", RIGHT) / "tests")
+    run(tmp_path, *otter, "generate", "-t", tests, "-o", archive, "--no-environment", "--no-requirements")
+    for submission, points in ((RIGHT, 11), (WRONG, 7)):
+        run(tmp_path, *otter, "run", "-a", archive, "-o", str(tmp_path), "--no-logo", submission)
+        tests = json.loads((tmp_path / "results.json").read_text())["tests"]
+        assert sum(test.get("score", 0) for test in tests) == points
+
+
+@pytest.mark.slow
+def test_nbgrader_grades_the_notebook(tmp_path, written):
+    pytest.importorskip("nbgrader")
+    nbgrader = [sys.executable, "-m", "nbgrader"]
+    course = written("nbgrader", RIGHT)
+    run(course, *nbgrader, "generate_assignment", "backprop")
+    release = json.loads((course / "release" / "backprop" / "backprop.ipynb").read_text())
+    (cell,) = (cell for cell in release["cells"] if cell["metadata"]["nbgrader"]["solution"])
+    assert "sigmoid" not in "".join(cell["source"])
+    for name, submission in (("right", RIGHT), ("wrong", WRONG)):
+        cell["source"] = Path(submission).read_text()
+        folder = course / "submitted" / name / "backprop"
+        folder.mkdir(parents=True)
+        (folder / "backprop.ipynb").write_text(json.dumps(release))
+    run(course, *nbgrader, "autograde", "backprop")
+    run(course, *nbgrader, "export")
+    grades = pd.read_csv(course / "grades.csv").set_index("student_id")
+    assert grades["score"].to_dict() == {"right": 11, "wrong": 7}
+
+
+@pytest.mark.slow
+def test_two_hundred_submissions_keep_their_points_beside_those_that_misbehave(tmp_path, capsys):
+    files = write(tmp_path, **{f"right{i}": Path(RIGHT).read_text() for i in range(196)})
+    files += write(tmp_path, loops="def backprop(w, x, t):\n    while True: pass")
+    files += write(tmp_path, **{name: BEHAVIOUR[name][0] for name in ("exits", "prints", "crashes")})
+    started = time.monotonic()
+    assert main(["grade", *files, *POINTS, "--jobs", "2", "--out", str(tmp_path / "r")]) == 1
+    with capsys.disabled():
+        print(f"\n200 submissions in {time.monotonic() - started:.0f} seconds")
+    frame = pd.read_csv(tmp_path / "r" / "grade.csv")
+    assert frame["points"].tolist() == [11] * 196 + [0] * 4

@@ -1,4 +1,4 @@
-"""Grades in the formats of other tools: Gradescope's results.json, tests for otter-grader, JUnit's XML."""
+"""Grades in the formats of other tools, results of Gradescope and JUnit; and what otter-grader and nbgrader run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from comparisons.studies.rubric import Grade, Rubric
+from comparisons.studies.rubric import Entry, Grade, Rubric
 from handnet.files import replacing
 
 Files = dict[str, str]
@@ -56,14 +56,45 @@ def otter(grades: Mapping[str, Grade], rubric: Rubric, function: str) -> Files:
     """
     files = {}
     for entry in rubric.entries:
-        call = f"grade({function}, {dict(rubric.source)!r})[{entry.name!r}]"
-        code = f">>> from comparisons import grade\n>>> print({call})\nright\n"
+        code = f">>> from comparisons import grade\n>>> print({_call(function, rubric, entry)})\nright\n"
         case = {"code": code, "hidden": False, "locked": False}
         suite = {"cases": [case], "scored": True, "setup": "", "teardown": "", "type": "doctest"}
-        name = re.sub(r"\W+", "_", entry.name)
+        name = _identifier(entry)
         test = {"name": name, "points": entry.points, "suites": [suite]}
         files[f"tests/{name}.py"] = f"OK_FORMAT = True\n\ntest = {test!r}\n"
     return files
+
+
+def nbgrader(grades: Mapping[str, Grade], rubric: Rubric, function: str) -> Files:
+    """Return a notebook to make an assignment of, with a cell of tests for each entry; the first submission solves it.
+
+    Source: https://nbgrader.readthedocs.io/en/stable/contributor_guide/metadata.html
+    """
+    solution = Path(next(iter(grades.values())).submission).read_text(encoding="utf-8").strip()
+    cells = [_cell(function, f"### BEGIN SOLUTION\n{solution}\n### END SOLUTION", solution=True)]
+    for entry in rubric.entries:
+        code = f"from comparisons import grade\n\nstanding = {_call(function, rubric, entry)}"
+        test = f"{code}\nassert standing == 'right', standing"
+        cells.append(_cell(_identifier(entry), test, grade=True, locked=True, points=entry.points))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return {f"source/{function}/{function}.ipynb": json.dumps(notebook, indent=1) + "\n"}
+
+
+def _cell(name: str, source: str, **nbgrader: Any) -> dict[str, Any]:
+    told = {"grade": False, "locked": False, "solution": False, "task": False, "schema_version": 3, "grade_id": name}
+    metadata = {"nbgrader": told | nbgrader}
+    cell = {"id": name.replace("_", "-"), "metadata": metadata, "source": source, "outputs": []}
+    return {"cell_type": "code", "execution_count": None, **cell}
+
+
+def _call(function: str, rubric: Rubric, entry: Entry) -> str:
+    """The code that says how an entry stands, wherever it is run."""
+    return f"grade({function}, {dict(rubric.source)!r})[{entry.name!r}]"
+
+
+def _identifier(entry: Entry) -> str:
+    return re.sub(r"\W+", "_", entry.name)
 
 
 def junit(grades: Mapping[str, Grade], rubric: Rubric, function: str) -> Files:
@@ -98,6 +129,7 @@ FORMATS: dict[str, Callable[[Mapping[str, Grade], Rubric, str], Files]] = {
     "csv": nothing_more,
     "gradescope": gradescope,
     "otter": otter,
+    "nbgrader": nbgrader,
     "junit": junit,
 }
 
