@@ -23,7 +23,8 @@ from handnet.activations import ACTIVATIONS
 
 ROOT = Path(__file__).parent.parent
 README, THE_NOTE, CONTRIBUTING = ROOT / "README.md", ROOT / "docs" / "the-note.md", ROOT / "CONTRIBUTING.md"
-DOCUMENTS = [README, THE_NOTE, CONTRIBUTING, ROOT / "CHANGELOG.md"]
+COURSE = ROOT / "docs" / "course.md"
+DOCUMENTS = [README, THE_NOTE, COURSE, CONTRIBUTING, ROOT / "CHANGELOG.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,7 +35,7 @@ def without_numbers(text):
 
 @pytest.mark.parametrize(
     ("document", "what_counts", "shows"),
-    [(README, without_numbers, 2), (THE_NOTE, str.split, 11)],
+    [(README, without_numbers, 2), (THE_NOTE, str.split, 11), (COURSE, str.split, 1)],
     ids=lambda value: value.name if isinstance(value, Path) else None,
 )
 def test_the_python_runs_and_prints_what_is_shown(tmp_path, monkeypatch, document, what_counts, shows):
