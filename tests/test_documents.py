@@ -64,6 +64,11 @@ def test_the_python_of_every_page_is_run():
     assert with_python == set(SHOWS)
 
 
+def test_every_page_has_its_place_in_the_site():
+    places = re.findall(r": ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(places) == sorted(["index.md", *(page.name for page in PAGES)])
+
+
 def test_the_readme_is_short():
     assert len(README.read_text().splitlines()) <= 130
 
