@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test slow mistakes guards mutants lint wheel clean
+.PHONY: compare test slow mistakes guards mutants lint wheel docs clean
 
 compare: .venv/installed
 	$(BIN)/handnet compare --html
@@ -40,10 +40,20 @@ wheel:
 	cd dist && ../.venv-wheel/bin/python -m comparisons compare note --out reports
 	rm -rf .venv-wheel
 
+# The documents as a site, in site/. It reads the sources and imports none of them, so it needs the extra and no torch.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet -c constraints.txt $$($(PYTHON) -c "import tomllib; \
+	  print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
+	touch $@
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
 	touch $@
 
 clean:
-	rm -rf .venv .venv-wheel build dist reports *.egg-info
+	rm -rf .venv .venv-wheel .venv-docs build dist reports site *.egg-info

@@ -150,11 +150,14 @@ def test_data_that_make_no_sense_are_said(data):
         audit(1e-5, 1e-8, **{**data, "targets": data["targets"][:2]})
 
 
-def test_the_table_of_the_readme_is_what_the_command_says(tmp_path, capsys):
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    rows = re.findall(r"^\| `(--[^`]*)` \| (\d+) \| (\d+) \|$", readme, re.MULTILINE)
+def test_the_table_of_the_documents_is_what_the_command_says(tmp_path, capsys):
+    root = Path(__file__).parent.parent
+    document = (root / "docs" / "audit.md").read_text()
+    rows = re.findall(r"^\| `(--[^`]*)` \| (\d+) \| (\d+) \|$", document, re.MULTILINE)
     assert len(rows) == 6
     for options, *counts in rows:
         for data, count in zip(([], ["--sizes", "5,4,3", "--batch", "7"]), counts, strict=True):
             main(["audit", *options.split(), *data, "--out", str(tmp_path)])
             assert f"lets {count} of 35 known mistakes pass" in capsys.readouterr().out, options
+    (allclose,) = (one for options, one, _ in rows if options == "--like allclose")
+    assert f"{allclose} of 35 with the tolerance of `np.allclose`" in (root / "README.md").read_text()

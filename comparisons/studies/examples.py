@@ -1,6 +1,6 @@
 """The files of worked examples: the numbers that a page, a book or a lecture prints, written down in TOML.
 
-The README shows one. Whatever makes no sense in one is refused in a line that names the line and the key.
+docs/worked.md shows one. Whatever makes no sense in one is refused in a line that names the line and the key.
 """
 
 from __future__ import annotations
