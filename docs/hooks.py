@@ -61,9 +61,8 @@ class Described(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Move descriptions to where NumPy's style has them."""
         if obj.docstring:
-            obj.docstring.value = re.sub(
-                r"^((?:Parameters|Attributes)\n-+\n)(.*?)(?=\n\n|\Z)", _described, obj.docstring.value, flags=re.M | re.S
-            )
+            section = re.compile(r"^((?:Parameters|Attributes)\n-+\n)(.*?)(?=\n\n|\Z)", re.M | re.S)
+            obj.docstring.value = section.sub(_described, obj.docstring.value)
 
 
 def _described(section: re.Match[str]) -> str:

@@ -123,7 +123,7 @@ def test_what_is_wrong_in_a_deeper_network_alone_is_laid_at_its_layer():
     def shallow(weights, inputs, targets):
         result = right(weights, inputs, targets)
         deltas = list(result.deltas)
-        deltas[2] = deltas[2] * (2 if len(weights) == 5 else 1)
+        deltas[2] = deltas[2] * (2 if len(weights) == 4 else 1)
         return {"activations": result.activations[1:], "deltas": deltas}
 
     earned = grade(shallow, {"points": {"activation": 1, "delta output": 2, "delta hidden": 4, "delta 3": 8}})
@@ -161,7 +161,7 @@ BAD = {
     "none": ({"points": {"cost": 0}}, "there are no points"),
     "hint": ({"points": {"cost": 1}, "hint": "all"}, "hint is 'all': expected one of quantity, equation, fix"),
     "visibility": ({"points": {"cost": 1}, "visibility": "no"}, "visibility is 'no': expected one of visible"),
-    "layout": ({"points": {"cost": 1}, "layout": "rows"}, "layout 'rows' is unknown"),
+    "layout": ({"points": {"cost": 1}, "layout": "sideways"}, "layout 'sideways' is unknown"),
 }
 
 
