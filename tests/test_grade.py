@@ -128,7 +128,7 @@ def test_what_is_wrong_in_a_deeper_network_alone_is_laid_at_its_layer():
 
     earned = grade(shallow, {"points": {"activation": 1, "delta output": 2, "delta hidden": 4, "delta 3": 8}})
     assert earned.points == 3
-    assert earned.hint == "Look at delta^(3), of layer 3 of 5: it is the first wrong quantity."
+    assert earned.hint == "Look at delta^(3), of layer 3 of 4: it is the first wrong quantity."
 
 
 def test_a_function_that_raises_and_is_right_elsewhere_earns_nothing():
