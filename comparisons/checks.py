@@ -252,7 +252,8 @@ def check(
                 both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
-        consistent = stated_otherwise(put.trials, f"check({implementation.name}") if put.diagnosis else ""
+        calls = f"check({implementation.name}" + (f", layout={layout!r}" if layout else "")
+        consistent = stated_otherwise(put.trials, calls) if put.diagnosis else ""
         if consistent and put.diagnosis:
             put = replace(put, diagnosis=consistent_with(put.diagnosis, consistent))
         usual = put.trials  # which already show every known mistake
