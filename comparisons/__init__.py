@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from comparisons.reference.operations import rule
     from comparisons.reference.twin import from_torch, to_torch
     from comparisons.studies.audit import audit
+    from comparisons.studies.grade import grade
     from comparisons.verdict.comparison import Comparison, MismatchError
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "check_function",
     "compare",
     "from_torch",
+    "grade",
     "rule",
     "to_html",
     "to_torch",
@@ -47,6 +49,7 @@ HOMES = {
     "comparisons.reference.operations": ("rule",),
     "comparisons.reference.twin": ("from_torch", "to_torch"),
     "comparisons.studies.audit": ("audit",),
+    "comparisons.studies.grade": ("grade",),
     "comparisons.verdict.comparison": ("Comparison", "MismatchError"),
 }
 

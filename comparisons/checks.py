@@ -18,6 +18,7 @@ from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
 from comparisons.reference.truth import Truth
 from comparisons.reference.twin import TwinPass, checked_device
+from comparisons.subject.finding import found_form
 from comparisons.subject.implementation import Implementation
 from comparisons.subject.probes import Probe, architectures, far_probe, probe, square, stated_by
 from comparisons.subject.reading import plain
@@ -156,7 +157,7 @@ def _compared(
 def check(
     backprop: Callable[..., Any],
     *,
-    layout: str = "note",
+    layout: str | None = None,
     biases: bool = True,
     activation: str | Sequence[str] = "sigmoid",
     cost: str = "half_squared_error",
@@ -175,9 +176,10 @@ def check(
     backprop : function of (weights, inputs, targets), or one that also takes learning_rate
         It returns the gradients, one per layer, or a mapping or object with any of activations, cost, deltas,
         gradients, updated. An object with such a method will do.
-    layout : "note": W (m + 1, n), the last row the biases, samples in rows; "rows": pairs (W (m, n), b (n,)), samples
-        in rows; "linear": pairs (W (n, m), b (n,)), samples in rows, as torch.nn.Linear; "columns": pairs (W (n, m),
-        b (n, 1)), samples in columns, as most textbooks; "bias_first" and "bias_last": W (n, m + 1)
+    layout : None finds it by trying, and says what it found; "note": W (m + 1, n), the last row the biases, samples in
+        rows; "rows": pairs (W (m, n), b (n,)), samples in rows; "linear": pairs (W (n, m), b (n,)), samples in rows,
+        as torch.nn.Linear; "columns": pairs (W (n, m), b (n, 1)), samples in columns, as most textbooks;
+        "bias_first" and "bias_last": W (n, m + 1)
     biases : False if it has none, and is to be given plain W
     sizes : m_0 .. m_L, if it works for these alone; by default a network of unequal widths, a square one, and, where
         these are right, a deeper and wider one with one output, many samples, saturation and targets far off
@@ -206,7 +208,7 @@ def check(
     ('no_half',)
     """
     checking.yes_or_no("biases", biases)
-    implementation = Implementation(backprop, layout, reduction, biases)
+    implementation = Implementation(backprop, layout or "note", reduction, biases)
     _check_options(learning_rate)
     if batch is not None:
         checking.count("batch", batch)
@@ -227,8 +229,15 @@ def check(
         one_rate=not implementation.takes_rate,
         stated=stated,
     )
+    found = ""
     with np.errstate(all="ignore"):
         put = _put(implementation, [made(shape) for shape in asked], made)
+        if layout is None and not put.is_right:
+            # On numbers of its own, so that no answer is remembered from here.
+            form = found_form(implementation, made(asked[0], seed=seed + 1_000_003).truths[0], float(learning_rate))
+            if form and form != implementation.form:
+                found, implementation = f"it is called with {form}", implementation.in_form(form)
+                put = _put(implementation, [made(shape) for shape in asked], made)
         # No candidate: the cost may be explained, but what else is wrong is not.
         if put.diagnosis and not put.diagnosis.candidates and WITHOUT in put.remarks:
             # Deltas that are wrong either way: perhaps the 1/N was in them after all.
@@ -246,7 +255,7 @@ def check(
         if put.is_right and sizes is None and batch is None:
             far = far_probe(names, dtype, float(learning_rate), seed, summed, stated)
             put = put.then(Session(implementation, far))
-    remarks = put.remarks
+    remarks = [*filter(None, [found]), *put.remarks]
     if not put.trials:
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
         remarks += hints(implementation, made(asked[0]), shallower)

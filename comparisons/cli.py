@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from comparisons.checks import check
+from comparisons.diagnosis.hint import LEVELS, hint
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.twin import checked_device
-from comparisons.studies import audit, compare, equations, planted, proof, speed, sweep, worked
+from comparisons.studies import audit, compare, equations, grade, gradebook, planted, proof, speed, sweep, worked
 from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
+from comparisons.studies.rubric import read_rubric
 from comparisons.studies.sweep import Setting, Subject, replayed
-from comparisons.studies.work import default_jobs
+from comparisons.studies.work import cores, default_jobs
 from comparisons.subject.apart import in_a_child
 from comparisons.subject.implementation import REDUCTIONS, load
 from comparisons.subject.layouts import LAYOUTS
@@ -139,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a function backprop(weights, inputs, targets), or the printed numbers of a worked example.",
     )
     command.add_argument("target", metavar="TARGET", help="file.py:function, or a worked example .toml")
-    command.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
+    command.add_argument("--layout", choices=LAYOUTS, help="of its weights and samples (found by trying)")
     command.add_argument("--sizes", type=_sizes, help="3,5,4,3 if it works for these alone")
     command.add_argument(
         "--activation", type=_names, default="sigmoid", help="one name, or one per layer: tanh,sigmoid"
@@ -152,7 +154,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
     command.add_argument("--learning-rate", type=float, default=0.5)
     command.add_argument("--seed", type=_natural, default=0)
+    command.add_argument("--hint", choices=LEVELS, default="fix", help="how much the message gives away (fix: all)")
     command.set_defaults(run=_check)
+
+    command = commands.add_parser(
+        "grade",
+        help="points for submissions, each run in a process of its own",
+        description="Grade submissions by points.toml: grade.csv has a row for each, --format writes more beside it.",
+    )
+    command.add_argument("targets", nargs="+", metavar="TARGET", help="file.py or file.py:function, several times")
+    command.add_argument("--points", required=True, metavar="points.toml", help="what there are points for")
+    command.add_argument("--function", default="backprop", help="of each file that names none itself (backprop)")
+    command.add_argument("--format", choices=gradebook.FORMATS, default="csv", help="whose files to write too")
+    command.add_argument("--time", type=float, default=20.0, metavar="SECONDS", help="for one submission (20)")
+    command.add_argument("--jobs", type=int, help="submissions at a time (as many as there are cores)")
+    command.set_defaults(run=_grade)
 
     command = commands.add_parser(
         "mistakes", help="the proof that the checker can fail: every known mistake, caught, located, named"
@@ -214,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
-        if name != "speed":
+        if name not in ("speed", "grade"):
             command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
     return parser
 
@@ -287,9 +303,13 @@ def _equations(options: argparse.Namespace) -> Outcome:
 
 def _check(options: argparse.Namespace) -> Outcome:
     if options.target.endswith(".toml"):
-        _refuse(options, OF_FUNCTION, "with a worked example")
+        _refuse(options, (*OF_FUNCTION, "hint"), "with a worked example")
         return worked.outcome(read_example(options.target))
     comparison = check(load(options.target), **{name: getattr(options, name) for name in OF_FUNCTION})
+    if options.hint != "fix":
+        # The tables, and the page, have what autograd says.
+        _refuse(options, ("html",), f"with --hint {options.hint}")
+        return compare.hinted(comparison, hint(comparison, options.hint, options.reduction == "sum"))
     return compare.of_one(replace(comparison, replay=_again(options)), f"{options.target} beside autograd")
 
 
@@ -303,6 +323,12 @@ def _again(options: argparse.Namespace) -> str:
 
 def _written(value: Any) -> str:
     return ",".join(map(str, value if isinstance(value, tuple) else (value,)))
+
+
+def _grade(options: argparse.Namespace) -> Outcome:
+    targets, rubric = grade.targets_of(options.targets, options.function), read_rubric(options.points)
+    jobs = cores() if options.jobs is None else options.jobs
+    return grade.outcome(targets, rubric, options.format, options.out, options.time, jobs)
 
 
 def _mistakes(options: argparse.Namespace) -> Outcome:

@@ -85,8 +85,10 @@ def bounds(reference: Callable[..., Any], *arguments: Any) -> Any:
     >>> bool(abs(value - 100) < guaranteed), bool(expected < guaranteed < 1e-10)
     (True, True)
     """
-    with neutral(), _plain_kernels(), RunningErrors() as errors:
-        results = reference(*(_mapped(argument, _tensor) for argument in arguments))
+    with neutral(), _plain_kernels():
+        tensors = [_mapped(argument, _tensor) for argument in arguments]
+        with RunningErrors() as errors:
+            results = reference(*tensors)
 
     def bounded(result: Any) -> Any:
         if isinstance(result, (bool, int, float)):

@@ -37,7 +37,7 @@ def test_a_style_runs_right_and_with_its_mistake(style, capsys):
 @pytest.mark.parametrize("style", MISTAKE)
 def test_the_command_that_a_style_names_checks_it(style, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(STYLES.parent.parent)
-    (command,) = re.findall(r"^ +handnet (check .*)$", (STYLES / f"{style}.py").read_text(), re.MULTILINE)
+    (command,) = re.findall(r"^ *handnet (check .*)$", (STYLES / f"{style}.py").read_text(), re.MULTILINE)
     assert main([*shlex.split(command), "--out", str(tmp_path)]) == 0
     assert main([*shlex.split(command.replace(":backprop", ":wrong")), "--out", str(tmp_path)]) == 1
     assert f"MISMATCH: {MISTAKE[style]}" in capsys.readouterr().out

@@ -847,7 +847,7 @@ def test_the_layout_or_sizes_with_which_it_would_run_are_hinted_at():
         w1, w2 = weights
         return note_layout([w1, w2], inputs, targets)
 
-    assert "it runs with layout='columns'" in check(textbook_columns).remarks
+    assert "it runs with layout='columns'" in check(textbook_columns, layout="note").remarks
     assert "it runs with sizes=(2, 5, 3)" in check(two_layers).remarks
     assert check(two_layers, sizes=(2, 5, 3)).passed
 

@@ -257,7 +257,7 @@ def test_a_target_that_cannot_be_used_is_one_line(own, tmp_path, capsys, monkeyp
 
 
 @pytest.mark.parametrize(
-    "option", [["--sizes", "3,x"], ["--layout", "rows"], ["--reduction", "max"], ["--dtype", "half"]]
+    "option", [["--sizes", "3,x"], ["--layout", "sideways"], ["--reduction", "max"], ["--dtype", "half"]]
 )
 def test_a_wrong_option_of_check_is_one_line(capsys, option):
     with pytest.raises(SystemExit) as stopped:

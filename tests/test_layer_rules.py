@@ -135,6 +135,7 @@ def check_float32_beside_float64(module, x, last, loss=None):
         error = np.abs(found.value - exact.value)
         assert (error <= found.guaranteed / 2).all()
         assert (error <= found.expected).all()
+        assert np.isfinite(found.guaranteed).all()
         scale = np.abs(exact.value).max(initial=0)
         assert found.expected.max(initial=0) <= 1.5e-4 * scale or scale < 1e-6
         seen += found.value.size
@@ -158,6 +159,62 @@ def test_a_cost_in_float32_lies_within_its_bounds_around_float64(loss, targets):
     check_float32_beside_float64(
         nn.Linear(6, 6), torch.randn(5, 6), torch.rand(5, 6) if targets is None else targets, loss
     )
+
+
+OPTIMISERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "Adam": lambda p: torch.optim.Adam(p, amsgrad=True),
+    "Adam, all at once": lambda p: torch.optim.Adam(p, foreach=True),
+    "AdamW": torch.optim.AdamW,
+    "RMSprop": lambda p: torch.optim.RMSprop(p, momentum=0.9, centered=True),
+    "Adagrad": torch.optim.Adagrad,
+}
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_thirty_steps_of_an_optimiser_in_float32_lie_within_their_bounds_around_float64(rng, optimiser):
+    def steps(w, gradients):
+        chosen = optimiser([w.requires_grad_()])
+        for w.grad in gradients:
+            chosen.step()
+        return w
+
+    arguments = [rng.standard_normal(shape).astype(np.float32) for shape in ((4, 3), (30, 4, 3))]
+    narrow, wide = bounds(steps, *arguments), bounds(steps, *(a.astype(np.float64) for a in arguments))
+    error = np.abs(narrow.value - wide.value)
+    assert (error <= narrow.guaranteed / 2).all()
+    assert (error <= narrow.expected).all()
+    assert narrow.expected.max() < 1e-5 * np.abs(wide.value).max()
+
+
+HALVES = [
+    "Linear",
+    "Conv2d",
+    "ConvTranspose2d",
+    "LayerNorm",
+    "BatchNorm1d",
+    "GroupNorm",
+    "Softmax",
+    "GELU",
+    "ELU",
+    "Mish",
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize("name", HALVES)
+def test_a_layer_in_half_precision_lies_within_its_bounds_around_float64(name, dtype):
+    torch.manual_seed(1)
+    layer, shape = LAYERS[name]
+    x, reference = torch.randn(shape).to(dtype), backward_of(layer)
+    parameters = {name: p.detach().to(dtype) for name, p in layer.named_parameters()}
+    upstream = torch.randn_like(layer(x.float())).detach().to(dtype)
+    narrow = bounds(reference, parameters, x, upstream)
+    wide = bounds(reference, {name: p.double() for name, p in parameters.items()}, x.double(), upstream.double())
+    for found, exact in zip(leaves(narrow), leaves(wide), strict=True):
+        error = np.abs(found.value.astype(np.float64) - exact.value)
+        assert (error <= found.guaranteed / 2).all()
+        assert found.expected.max() <= 500 * torch.finfo(dtype).eps * np.abs(exact.value).max()
 
 
 # Other forms of the same formulas.
@@ -184,6 +241,23 @@ def test_a_softmax_may_be_shifted_or_not_or_go_by_the_logarithm(rng, dtype):
         within(bounds(lambda x: x.logsumexp(1, keepdim=True), x).value, bounds(lambda x: x.logsumexp(1, True), x)) == 0
     )
     assert within(lse, bounds(lambda x: x.logsumexp(1, keepdim=True), x)) <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_softmax_of_small_numbers_is_bounded_by_the_roundings_of_its_sum_and_of_exp(rng, dtype):
+    found = bounds(lambda x: x.softmax(1), (0.1 * rng.standard_normal((20, 7))).astype(dtype))
+    error = found.guaranteed / 2 / found.value / (np.finfo(dtype).eps / 2)
+    assert (error > 7 + 2 * 10).all()
+    assert (error < 50).all()
+    masked = bounds(lambda x: x.softmax(1), np.array([[0.0, 0.1, -np.inf]], dtype))
+    assert (masked.guaranteed < 100 * np.finfo(dtype).eps).all()
+
+
+def test_a_softplus_need_not_give_up_the_logarithm_where_torch_does():
+    x = np.array([5.0, 20.5, 25.0])
+    assert within(np.log1p(np.exp(x)), bounds(functional.softplus, x)) <= 1
+    slope = bounds(lambda x: torch.autograd.grad(functional.softplus(x.requires_grad_()).sum(), x)[0], x)
+    assert within(1 / (1 + np.exp(-x)), slope) <= 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

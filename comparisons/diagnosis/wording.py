@@ -9,7 +9,7 @@ from comparisons.mistakes.effects import made_at
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.variants import Variant
 from comparisons.reference.complex_step import third_opinion
-from comparisons.reference.quantities import Key, element_name, quantity_name
+from comparisons.reference.quantities import Key, Problem, element_name, quantity_name
 from comparisons.verdict.trial import Trial
 
 # The message.
@@ -83,7 +83,7 @@ COSTS = {
         *("-sum_i T_i log a_i", "a^(l) - T"),
     ),
 }
-SOFTMAX = "a * (c - (c * a).sum(axis=1, keepdims=True)) with c = dC/da"
+SOFTMAX = ("a * (c - (c * a).sum(axis=1, keepdims=True)) with c = dC/da", "a_i (c_i - sum_j c_j a_j)")
 NOTE = {
     "activation": "sigma(A^(l-1) W^(l))",
     "delta": "D^(l) (w^(l+1))^T delta^(l+1)",
@@ -136,26 +136,50 @@ def _with_numbers(text: str, layer: int | None) -> str:
 def should_be_text(key: Key, trial: Trial) -> str:
     problem = trial.truths[0].problem
     top = len(problem.weights)
-    l = key[1] or top
-    what = "output" if key == ("delta", top) else key[0]
-    name, stated = problem.activation[l - 1], problem.stated
+    name, stated = problem.activation[(key[1] or top) - 1], problem.stated
     summed = trial.summed or stated.reduction == "sum"
-    cost, output, cost_noted, output_noted = COSTS[stated.cost]
-    if name == "softmax" and stated.cost not in ("cross_entropy", "binary_cross_entropy"):
-        output, output_noted = SOFTMAX, "a_i (c_i - sum_j c_j a_j)"
-    mean = f"the {'sum' if summed else 'mean'} over the samples"
-    code, note = {
-        "cost": (cost, f"{cost_noted}, {mean}"),
-        "output": (output, output_noted),
-        "weight": (STEP, NOTE["weight"]),
-    }.get(what) or (CODE[trial.layout][what], NOTE[what])
+    kind, (cost, output, _, _) = _kind(key, top), COSTS[stated.cost]
+    if kind == "output":
+        code = SOFTMAX[0] if _is_plain_softmax(problem) else output
+    else:
+        code = {"cost": cost, "weight": STEP}.get(kind) or CODE[trial.layout][kind]
     if summed:
         code = code.replace("(2 * N)", "2").replace("(m * N)", "m").replace(" / N", "")
-    if stated.l2 and what in ("cost", "gradient"):
-        code += f" + {stated.l2!r} / 2 * (w**2).sum()" if what == "cost" else f" + {stated.l2!r} * w, biases apart"
-        note += " + lambda / 2 |w|^2" if what == "cost" else " + lambda w^(l)"
+    if stated.l2 and kind in ("cost", "gradient"):
+        code += f" + {stated.l2!r} / 2 * (w**2).sum()" if kind == "cost" else f" + {stated.l2!r} * w, biases apart"
     code = code.format(name=name, slope=SLOPES[name])
-    return f"Should be: {code}, in the note's notation {_with_numbers(note, l)}."
+    return f"Should be: {code}, in the note's notation {equation(key, top, problem, summed)}."
+
+
+def equation(key: Key, top: int, problem: Problem, summed: bool = False) -> str:
+    """Return the right-hand side of the note's equation for a quantity, with the numbers of the layers.
+
+    Parameters
+    ----------
+    top : the layer of the output, whose delta has an equation of its own
+    problem : of what cost and output
+    summed : whether the cost is the sum over the samples
+    """
+    stated = problem.stated
+    kind, (_, _, cost, output) = _kind(key, top), COSTS[stated.cost]
+    if kind == "output":
+        note = SOFTMAX[1] if _is_plain_softmax(problem) else output
+    elif kind == "cost":
+        note = f"{cost}, the {'sum' if summed else 'mean'} over the samples"
+    else:
+        note = NOTE[kind]
+    if stated.l2:
+        note += {"cost": " + lambda / 2 |w|^2", "gradient": " + lambda w^(l)"}.get(kind, "")
+    return _with_numbers(note, key[1] or top)
+
+
+def _kind(key: Key, top: int) -> str:
+    return "output" if key == ("delta", top) else key[0]
+
+
+def _is_plain_softmax(problem: Problem) -> bool:
+    """Whether the output is softmax, and its slope does not cancel."""
+    return problem.activation[-1] == "softmax" and problem.stated.cost != "cross_entropy"
 
 
 def evidence(wrong: Wrong) -> str:

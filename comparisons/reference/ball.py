@@ -9,6 +9,7 @@ at most gamma_(n-1) times the sum of their magnitudes. Taken as independent, n r
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 SLACK = 1 + 2.0**-20
 # The expected tolerance is so many standard deviations.
 SIGMAS = 6
-# Variances underflow long before numbers do: what is smaller is judged by the guaranteed tolerance alone.
+# In float64 variances underflow long before numbers do: what is smaller has the guaranteed tolerance alone.
 SMALLEST_EXPECTED = 1e-100
 # A function of the mathematics library is taken to be right within 4 units in the last place, which are 8 u.
 LIBM = 8
@@ -42,6 +43,7 @@ class Ball:
         evaluation, have 2 u^2 / 3, and u^2 is put in their place.
     terms : of how many terms it is the sum, as far as is known
     sum_of_magnitudes : of these terms, or None for one term
+    coherence : by axis, how far the errors along it are the same, from 0, independent of each other, to 1
     """
 
     tensor: Tensor
@@ -49,6 +51,7 @@ class Ball:
     variance: Tensor = ZERO
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
+    coherence: Mapping[int, float] | None = None
 
     @cached_property
     def value(self) -> Tensor:
@@ -94,19 +97,29 @@ class Ball:
         known = (self.size > SMALLEST_EXPECTED) | (self.variance > SMALLEST_EXPECTED**2)
         return torch.where(known, likely, 2 * self.error)
 
+    def coherent_along(self, *axes: int) -> float:
+        """How far the errors along these axes are the same: along the most coherent of them."""
+        if not self.coherence:
+            return 0.0
+        return max((self.coherence.get(axis % self.tensor.dim(), 0.0) for axis in axes), default=0.0)
+
     def full(self, errors: Tensor) -> Tensor:
         """Return the errors in the shape of the number."""
-        return errors.expand(self.tensor.shape)
+        return errors.to(self.tensor.device).expand(self.tensor.shape)
 
 
 @dataclass(frozen=True)
 class Errors:
-    """What a rule says of a result: its two errors, and of which sum it is the result."""
+    """What a rule says of a result: its two errors, of which sum it is the result, and how coherent the errors are.
+
+    By default they are as coherent as those of the arguments of the same shape.
+    """
 
     error: Tensor
     variance: Tensor
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
+    coherence: Mapping[int, float] | None = None
 
 
 EXACT = Errors(ZERO, ZERO)
@@ -132,6 +145,12 @@ class Rounding:
         self.tiny = info.tiny * info.eps if dtype in HALVES else info.tiny
         self.huge = info.max
 
+    def adding_in_its_own_dtype(self) -> Rounding:
+        """The same, for operations that add halves up as halves."""
+        own = Rounding(self.dtype)
+        own.sum_unit = own.unit
+        return own
+
     def gamma(self, n: float) -> float:
         """gamma_n = n u / (1 - n u); without bound where n u reaches 1."""
         return _gamma(n, self.unit)
@@ -153,8 +172,14 @@ class Rounding:
         """Add to what is inherited so many roundings of the result, and its underflow, or that which there can be."""
         gamma, lost = self.gamma(times), 2 * times * self.tiny
         total = torch.add(error, result.size, alpha=gamma).mul_(1 + 2 * gamma)
-        total = total.add_(lost) if underflow is None else total.add_(underflow, alpha=lost)
-        return Errors(total, torch.addcmul(variance, result.size, result.size, value=times * self.unit**2))
+        spread = torch.addcmul(variance, result.size, result.size, value=times * self.unit**2)
+        if underflow is None:
+            total.add_(lost)
+            spread.add_(lost**2)
+        else:
+            total.add_(underflow, alpha=lost)
+            spread.add_(underflow, alpha=lost**2)
+        return Errors(total, spread)
 
 
 def _gamma(n: float, unit: float) -> float:

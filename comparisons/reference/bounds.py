@@ -7,7 +7,7 @@ the tensor is the same view of its errors, and what is written in place has its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -19,13 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from comparisons.reference import layers
 from comparisons.reference.ball import EXACT, SIGMAS, ZERO, Ball, Errors, Rounding, rounding_of
-from comparisons.reference.operations import EXACT_OPERATIONS, RULES
+from comparisons.reference.operations import EXACT_OPERATIONS, RULES, UnknownOperationError
 
 aten = torch.ops.aten
-
-
-class UnknownOperationError(NotImplementedError):
-    """An operation that has no rule."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class _Mirror:
     variance: Tensor
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
+    coherence: Mapping[int, float] | None = None  # by the stride of the axis
 
 
 class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -81,7 +78,9 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Ball(tensor)
         error, variance = (_like(part, tensor) for part in (mirror.error, mirror.variance))
         terms = mirror.sum_of_magnitudes
-        return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor))
+        along = mirror.coherence
+        coherence = along and {axis: along.get(stride, 0.0) for axis, stride in enumerate(tensor.stride())}
+        return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor), coherence)
 
     def given(self, tensor: Tensor, error: Tensor) -> None:
         """Say how far a tensor that came from outside may lie from the exact one."""
@@ -105,7 +104,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             error, variance = _flat(errors.error, tensor), _flat(errors.variance, tensor)
             terms = errors.sum_of_magnitudes
             magnitudes = None if terms is None else _flat(terms, tensor)
-            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes)
+            coherence = {tensor.stride(axis): along for axis, along in (errors.coherence or {}).items()}
+            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes, coherence)
         else:
             if mirror.error is ZERO:
                 mirror = replace(mirror, error=errors.error.new_zeros(count), variance=errors.error.new_zeros(count))
@@ -132,12 +132,14 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if known.special is not None:
             return known.special(self, known, args, kwargs)
         if known.is_view:
-            return operation(*args, **kwargs)
+            result = operation(*args, **kwargs)
+            if not _fresh(result, args, kwargs):
+                return result
+            # Some only say that they are views, and copy.
         written = known.written(args, kwargs)
         balls = _mapped((args, kwargs), lambda t: self._before(t, written))
         result = operation(*args, **kwargs)
-        keys = {t.untyped_storage()._cdata for t in _leaves((args, kwargs)) if isinstance(t, Tensor)}
-        fresh = [t for t in _leaves(result) if isinstance(t, Tensor) and t.untyped_storage()._cdata not in keys]
+        fresh = _fresh(result, args, kwargs)
         if fresh or written:
             self._carry(known, result if fresh else written, fresh, written, *balls)
         return result
@@ -178,6 +180,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any],
     ) -> None:
         """Find the errors of the result, and keep them."""
+        if any(t.is_complex() for t in (*fresh, *written)):
+            raise UnknownOperationError(f"{known.operation} gives complex numbers, for which there are no rules")
         inputs = [ball for ball in _leaves((args, kwargs)) if isinstance(ball, Ball)]
         if all(ball.is_exact for ball in inputs) and not any(t.is_floating_point() for t in (*fresh, *written)):
             for tensor in (*fresh, *written):
@@ -195,7 +199,7 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         errors = found(self._rounding([*fresh, *written], inputs), balls[0] if single else balls, *args, **kwargs)
         for ball, own in zip(balls, [errors] if single else errors, strict=True):
             if ball is not None and own is not None:
-                self._record(ball.tensor, _own(_bounded(ball, own), inputs))
+                self._record(ball.tensor, _own(_bounded(ball, _coherent(ball, own, inputs)), inputs))
 
     def _rounding(self, outputs: Sequence[Tensor], inputs: Sequence[Ball]) -> Rounding:
         floating = [t for t in (*outputs, *(ball.tensor for ball in inputs)) if t.is_floating_point()]
@@ -226,8 +230,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             with self:
                 result = parts(*given, **options)
-        except UnknownOperationError as error:
-            raise unknown from error
+        except UnknownOperationError as part_of_it:
+            raise unknown from part_of_it
         finally:
             self._coarsest = inner
         results = [part for part in _leaves(result) if isinstance(part, Tensor)]
@@ -236,8 +240,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor, part in pairs if fresh else zip(written, results, strict=True):
             ball = self.ball(part)
             if not ball.is_exact:
-                errors = Errors(ball.error.clone(), ball.variance.clone(), ball.terms, ball.sum_of_magnitudes)
-                self._record(tensor, errors)
+                error, variance = ball.error.clone(), ball.variance.clone()
+                self._record(tensor, Errors(error, variance, ball.terms, ball.sum_of_magnitudes, ball.coherence))
         del aside
 
     def _aside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
@@ -271,6 +275,18 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _NO_MATTER = frozenset({"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "out"})
 
 
+def _coherent(result: Ball, errors: Errors, inputs: Sequence[Ball]) -> Errors:
+    """What is computed number by number is as coherent as what it is computed from."""
+    if errors.coherence is not None:
+        return errors
+    coherence: dict[int, float] = {}
+    for ball in inputs:
+        if ball.coherence and ball.tensor.shape == result.tensor.shape:
+            for axis, along in ball.coherence.items():
+                coherence[axis] = max(along, coherence.get(axis, 0.0))
+    return replace(errors, coherence=coherence) if coherence else errors
+
+
 def _own(errors: Errors, inputs: Sequence[Ball]) -> Errors:
     """A copy of errors that were passed on as they are: each storage has its own."""
     theirs = {part.data_ptr() for ball in inputs if not ball.is_exact for part in (ball.error, ball.variance)}
@@ -295,6 +311,12 @@ def _bounded(result: Ball, errors: Errors) -> Errors:
         error=torch.where(bounded, errors.error, torch.inf),
         variance=torch.where(likely, errors.variance, torch.inf),
     )
+
+
+def _fresh(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The tensors among the results that do not share the storage of an argument."""
+    keys = {t.untyped_storage()._cdata for t in _leaves((args, kwargs)) if isinstance(t, Tensor)}
+    return [t for t in _leaves(result) if isinstance(t, Tensor) and t.untyped_storage()._cdata not in keys]
 
 
 def _flat(part: Tensor, tensor: Tensor) -> Tensor:

@@ -112,8 +112,6 @@ def silu_backward(g: Tensor, x: Tensor) -> Tensor:
     return g * (s + x * s * (1 - s))
 
 
-# Neither form of gelu curves more than this: |phi(x) (2 - x^2)| is at most 2 phi(0) = 0.798; its slope's slope.
-GELU_CURVATURE = 1.0
 # torch's own kernel gives Phi(x) in float32 within 6 u of 1, and so may others who lack an erf.
 GELU_ROUNDINGS = 8
 
@@ -121,10 +119,10 @@ GELU_ROUNDINGS = 8
 @rule(aten.gelu)
 def gelu(r: Rounding, f: Ball, x: Ball, approximate: str = "none") -> Errors:
     """x Phi(x), or its form with tanh."""
-    slope = _gelu_slope(x.value, approximate)
+    slope = _gelu_slope(x.value, approximate).abs()
 
     def spread(radius: Tensor) -> Tensor:
-        return radius * (slope.abs() + GELU_CURVATURE * radius)
+        return radius * (slope + radius * _gelu_curvature(x.size, radius))
 
     error = spread(x.error) + r.gamma(GELU_ROUNDINGS) * x.any
     deviation = spread(SIGMAS * x.variance.sqrt()) / SIGMAS
@@ -135,9 +133,17 @@ def gelu(r: Rounding, f: Ball, x: Ball, approximate: str = "none") -> Errors:
 def gelu_backward(r: Rounding, f: Ball, g: Ball, x: Ball, approximate: str = "none") -> Errors:
     """g (Phi(x) + x phi(x)); the roundings of x^2 in phi count x^2 times, but x^3 phi(x) is less than 1/2."""
     slope = _gelu_slope(x.value, approximate)
-    error = GELU_CURVATURE * x.error + 2 * r.gamma(GELU_ROUNDINGS)
-    variance = GELU_CURVATURE**2 * x.variance + 2 * GELU_ROUNDINGS * r.unit**2
+    error = _gelu_curvature(x.size, x.error) * x.error + 2 * r.gamma(GELU_ROUNDINGS)
+    deviation = _gelu_curvature(x.size, SIGMAS * x.variance.sqrt())
+    variance = deviation.square() * x.variance + 2 * GELU_ROUNDINGS * r.unit**2
     return _times_slope(r, f, g, slope, error, variance)
+
+
+def _gelu_curvature(size: Tensor, radius: Tensor) -> Tensor:
+    """A bound on the second derivative over the ball, phi(x) |x^2 - 2|: both forms stay below phi(x) max(2, x^2)."""
+    nearest = (size - radius).clamp_min(0.0)
+    density = torch.exp(-0.5 * nearest.square()) / math.sqrt(2 * math.pi)
+    return density * (size + radius).square().clamp_min(2.0)
 
 
 def _gelu_slope(x: Tensor, approximate: str) -> Tensor:
@@ -172,6 +178,7 @@ def _shifted(r: Rounding, x: Ball, axis: int) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def _roundings(r: Rounding, count: int) -> float:
+    """Those of a sum of exponentials, and of what it is divided by or its logarithm taken."""
     return r.sum_gamma(count) + r.gamma(LIBM + 2)
 
 
@@ -215,7 +222,7 @@ def softmax_backward(r: Rounding, f: Ball, g: Ball, y: Ball, dim: int, *_: Any) 
     size = (g.size * y.size).sum(dim, keepdim=True)
     likely_total = likely_total + size.square() * (count * r.sum_unit**2)
     difference = (g.value - total).abs()
-    off = g.error + of_total + (_roundings(r, count) - r.gamma(LIBM - 1)) * (g.any + magnitude)
+    off = g.error + of_total + (r.sum_gamma(count) + r.gamma(3)) * (g.any + magnitude)
     error = y.any * off + y.error * (difference + off)
     likely = g.variance + likely_total + 2 * r.unit**2 * (g.square + size.square())
     return r.rounded(f, error, y.square * likely + y.variance * (difference.square() + likely))
@@ -318,12 +325,14 @@ def _of_channels(x: Tensor) -> tuple[list[int], list[int]]:
     return [axis for axis in range(x.dim()) if axis != 1], [1, -1, *(1 for _ in range(x.dim() - 2))]
 
 
-# Convolutions: inner products, as matrix products are.
+# Convolutions: inner products, as matrix products are. Where places of the kernel overlap in the result, torch itself
+# adds halves up as halves.
 
 
 @rule(aten.convolution)
 def convolution(r: Rounding, f: Ball, x: Ball, w: Ball, bias: Ball | None, *how: Any) -> Errors:
     transposed, groups = how[3], how[5]
+    r = r.adding_in_its_own_dtype() if transposed else r
     outputs = w.tensor.shape[1] * groups if transposed else w.tensor.shape[0]
 
     def multiply(p: Tensor, q: Tensor) -> Tensor:
@@ -343,6 +352,7 @@ def convolution_backward(
 ) -> list[Errors | None]:
     *how, wanted = rest
     transposed, groups = how[3], how[5]
+    overlapping = r if transposed else r.adding_in_its_own_dtype()
     kernel, places = math.prod(w.tensor.shape[2:]), g.tensor.shape[0] * math.prod(g.tensor.shape[2:])
     outputs = w.tensor.shape[1] if transposed else w.tensor.shape[0] // groups
     x_size, w_size = x.value, w.value
@@ -354,7 +364,7 @@ def convolution_backward(
         return aten.convolution_backward(p, q, w_size, None, *how, [False, True, False])[1]
 
     return [
-        None if f[0] is None or not wanted[0] else product(r, f[0], g, w, at_x, outputs * kernel),
+        None if f[0] is None or not wanted[0] else product(overlapping, f[0], g, w, at_x, outputs * kernel),
         None if f[1] is None or not wanted[1] else product(r, f[1], g, x, at_w, places),
         None if f[2] is None or not wanted[2] else sum_(r, f[2], g, [0, *range(2, g.tensor.dim())]),
     ]

@@ -13,14 +13,22 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from comparisons.reference.ball import EXACT, LIBM, SIGMAS, ZERO, Ball, Errors, Rounding
+from comparisons.reference.correlation import SLIGHT, repeated_along, through_product
 
 aten = torch.ops.aten
+
+
+class UnknownOperationError(NotImplementedError):
+    """An operation that has no rule."""
+
+
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
 
@@ -86,20 +94,37 @@ def _scaled(r: Rounding, x: Ball, factor: float) -> Ball:
     return intermediate(value, mul(r, Ball(value), x, factor))
 
 
+# A bias is added within a sum, or after it; but a sum of more terms than this is done before anything is subtracted.
+FEW_TERMS = 3
+
+
 @rule(aten.sub)
 def sub(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
-    return add(r, f, x, y, -alpha)
+    return add(r, f, *map(_done, (r.operand(x), r.operand(y))), -alpha)
+
+
+def _done(x: Ball) -> Ball:
+    return x if x.terms <= FEW_TERMS else replace(x, terms=1, sum_of_magnitudes=None)
 
 
 @rule(aten.rsub)
 def rsub(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
-    return add(r, f, y, x, -alpha)
+    return sub(r, f, y, x, alpha)
 
 
 @rule(aten.mul)
 def mul(r: Rounding, f: Ball, p: Any, q: Any) -> Errors:
     p, q = r.operand(p), r.operand(q)
-    return r.rounded(f, _inherited(p, q), _inherited_variance(p, q), underflow=possible(f, p, q))
+    if not p.is_exact and _same(p.tensor, q.tensor):  # both factors err alike
+        radius = SIGMAS * p.variance.sqrt()
+        variance = ((2 * p.size + radius) * radius / SIGMAS).square()
+    else:
+        variance = _inherited_variance(p, q)
+    return r.rounded(f, _inherited(p, q), variance, underflow=possible(f, p, q))
+
+
+def _same(x: Tensor, y: Tensor) -> bool:
+    return x.data_ptr() == y.data_ptr() and x.shape == y.shape and x.stride() == y.stride()
 
 
 def possible(f: Ball, *factors: Ball) -> Tensor | None:
@@ -125,7 +150,7 @@ def _inherited_variance(p: Ball, q: Ball) -> Tensor:
 def div(r: Rounding, f: Ball, p: Any, q: Any, rounding_mode: str | None = None) -> Errors:
     """p / q, or p times 1 / q: two roundings. Without bound where the divisor may be 0."""
     if rounding_mode is not None:
-        raise NotImplementedError("a division that rounds down has no rule")
+        raise UnknownOperationError("a division that rounds down has no rule")
     p, q = r.operand(p), r.operand(q)
     if q.is_exact:
         return r.rounded(f, p.error / q.size, p.variance / q.square, times=2, underflow=possible(f, p))
@@ -159,6 +184,12 @@ def fill(r: Rounding, f: Ball, x: Ball, value: Any) -> Errors:
     return to_copy(r, f, value) if isinstance(value, Ball) else EXACT
 
 
+@rule(aten.linspace, aten.arange)
+def ramp(r: Rounding, f: Ball, *ends: Any, **_: Any) -> Errors:
+    """start + i step; whole numbers are exact."""
+    return EXACT if bool((f.value == f.value.round()).all()) else r.rounded(f, ZERO, ZERO, 3)
+
+
 def _holds(wide: torch.dtype, narrow: torch.dtype) -> bool:
     return torch.promote_types(wide, narrow) == wide
 
@@ -183,7 +214,7 @@ def lerp(r: Rounding, f: Ball, x: Ball, y: Ball, weight: Any) -> Errors:
     left, right = rest.value * x.value, w.value * y.value
     parts = intermediate(left, mul(r, Ball(left), rest, x)), intermediate(right, mul(r, Ball(right), w, y))
     errors = add(r, f, *parts)
-    difference = 2 * r.gamma(3) * w.any * (x.any + y.any)
+    difference = r.gamma(3) * w.any * (x.any + y.any)
     return Errors(errors.error + difference, errors.variance + (r.unit * w.size * (x.size + y.size)).square())
 
 
@@ -195,32 +226,27 @@ def intermediate(value: Tensor, errors: Errors) -> Ball:
 # Matrix products. Higham 3.5: gamma_n |p| |q| for n products added in any order.
 
 
-def product(
-    r: Rounding,
-    f: Ball,
-    p: Ball,
-    q: Ball,
-    multiply: Callable[[Tensor, Tensor], Tensor],
-    terms: int,
-    counts: tuple[Tensor | float, Tensor | float] | None = None,
-) -> Errors:
-    """Return the errors of something linear in p and in q that adds up so many products of theirs.
-
-    `counts` says how often each number of p and q comes again among those that it is added up with.
-    """
+def product(r: Rounding, f: Ball, p: Ball, q: Ball, multiply: Callable[[Tensor, Tensor], Tensor], terms: int) -> Errors:
+    """Return the errors of something linear in p and in q that adds up so many products of theirs."""
     magnitude, gamma = multiply(p.size, q.size), r.sum_gamma(terms)
     error = magnitude * gamma
     # Higham and Mary 2019: sqrt(n) u in the place of n u, for data of any sign.
     variance = magnitude.square().mul_(terms * r.sum_unit**2)
+    coherence: dict[int, float] = {}
     # Other evaluations may have greater terms than this one, by no more than twice what is inherited.
     if not p.is_exact:
         error.add_(multiply(p.full(p.error), q.exact), alpha=1 + 2 * gamma)
-        variance += multiply(p.full(p.variance) if counts is None else p.variance * counts[0], q.square)
     if not q.is_exact:
         error.add_(multiply(p.any, q.full(q.error)), alpha=1 + 2 * gamma)
-        both = p.square if p.is_exact else p.square + p.variance
-        variance += multiply(both, q.full(q.variance) if counts is None else q.variance * counts[1])
-    return _as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny)
+    if multiply is torch.matmul and p.tensor.dim() > 1 < q.tensor.dim():
+        inherited, coherence = through_product(p, q)
+        variance += inherited
+    else:
+        if not p.is_exact:
+            variance += multiply(p.full(p.variance), q.square)
+        if not q.is_exact:
+            variance += multiply(p.square if p.is_exact else p.square + p.variance, q.full(q.variance))
+    return replace(_as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny), coherence=coherence)
 
 
 def _as_sum(
@@ -229,7 +255,10 @@ def _as_sum(
     """The errors of a sum, with its underflow; what may overflow on the way has no bound."""
     least, most = (float(t) for t in torch.aminmax(magnitude)) if magnitude.numel() else (1.0, 1.0)
     # Where every term is exactly 0 nothing can underflow.
-    error = error.add_(underflow) if least > 0 else torch.where(magnitude + error > 0, error + underflow, error)
+    possible_at = 1.0 if least > 0 else (magnitude + error > 0).double()
+    error += possible_at * underflow
+    if underflow**2 > 0:  # not in float64
+        variance += possible_at * underflow**2
     if not most < r.huge / 2:
         error = torch.where(magnitude + 2 * error < r.huge, error, math.inf)
         variance = torch.where(magnitude < r.huge, variance, math.inf)
@@ -240,35 +269,7 @@ def _as_sum(
 
 @rule(aten.mm, aten.bmm, aten.mv, aten.dot, aten.vdot, aten.matmul)
 def matmul(r: Rounding, f: Ball, p: Ball, q: Ball) -> Errors:
-    return product(r, f, p, q, torch.matmul, p.tensor.shape[-1], _counts(p, q))
-
-
-def _counts(p: Ball, q: Ball) -> tuple[Tensor | float, Tensor | float]:
-    """Of each column of p and each row of q, how many are the same."""
-    columns = 1.0 if p.is_exact else repetitions(_prints(p.value.mT) if p.tensor.dim() > 1 else p.value)
-    rows = 1.0 if q.is_exact else repetitions(_prints(q.value) if q.tensor.dim() > 1 else q.value)
-    left = columns[..., None, :] if isinstance(columns, Tensor) and p.tensor.dim() > 1 else columns
-    return left, rows[..., None] if isinstance(rows, Tensor) and q.tensor.dim() > 1 else rows
-
-
-def _prints(vectors: Tensor) -> Tensor:
-    """A number for each vector of the last axis: the same for the same vectors, and hardly ever for others."""
-    return vectors @ torch.arange(1, vectors.shape[-1] + 1, dtype=vectors.dtype, device=vectors.device).sin()
-
-
-def repetitions(prints: Tensor) -> Tensor | float:
-    """Return how often each number comes along the last axis; 1.0 if all are different.
-
-    What is the same has the same error, and adds up in magnitudes where independent errors add up in squares: m equal
-    terms of variance v have m^2 v, as have m terms of variance m v each.
-    """
-    ordered, order = prints.sort(dim=-1)
-    new = ordered[..., 1:] != ordered[..., :-1]
-    if bool(new.all()):
-        return 1.0
-    run = torch.cat([torch.zeros_like(order[..., :1]), new.cumsum(-1)], dim=-1)
-    length = torch.zeros_like(prints).scatter_add_(-1, run, torch.ones_like(prints))
-    return torch.empty_like(prints).scatter_(-1, order, length.gather(-1, run))
+    return product(r, f, p, q, torch.matmul, p.tensor.shape[-1])
 
 
 @rule(aten.addmm, aten.addmv, aten.baddbmm)
@@ -281,11 +282,13 @@ def _plus(
     r: Rounding, f: Ball, c: Ball, p: Ball, q: Ball, beta: float, alpha: float, multiply: Any, terms: int
 ) -> Errors:
     value = f.value if alpha == 1 else multiply(p.value, q.value)  # only halves read it, for their last rounding
-    counts = _counts(p, q) if multiply is torch.matmul else None
-    pq = intermediate(value, product(r, Ball(value), p, q, multiply, terms, counts))
-    if beta == 0:
-        return Errors(pq.error, pq.variance, pq.terms, pq.sum_of_magnitudes) if alpha == 1 else mul(r, f, pq, alpha)
-    return add(r, f, c if beta == 1 else _scaled(r, c, beta), pq, alpha)
+    errors = product(r, Ball(value), p, q, multiply, terms)
+    pq = intermediate(value, errors)
+    if beta != 0:
+        total = add(r, f, c if beta == 1 else _scaled(r, c, beta), pq, alpha)
+    else:
+        total = errors if alpha == 1 else mul(r, f, pq, alpha)
+    return replace(total, coherence=errors.coherence)
 
 
 @rule(aten.addbmm)
@@ -308,22 +311,12 @@ def sum_(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, 
 
     magnitude, gamma = total(x.size), r.sum_gamma(count - 1)
     error = (magnitude * gamma).add_(total(x.error), alpha=1 + 2 * gamma)
-    inherited = x.variance if x.is_exact else x.variance * _repeated_along(x.value, axes)
+    inherited = x.variance if x.is_exact else x.variance * repeated_along(x.value, axes)
     variance = torch.addcmul(total(inherited), magnitude, magnitude, value=count * r.sum_unit**2)
+    rho = x.coherent_along(*axes)
+    if rho * count > SLIGHT:
+        variance += rho * total(x.variance.sqrt()).square()
     return _as_sum(r, f, error, variance, count, magnitude, 0.0)
-
-
-def _repeated_along(x: Tensor, axes: list[int]) -> Tensor | float:
-    """How often what lies behind each place along the axes comes again."""
-    if not axes or sorted(axes) != list(range(min(axes), max(axes) + 1)):
-        return 1.0
-    before, along, behind = x.shape[: min(axes)], x.shape[min(axes) : max(axes) + 1], x.shape[max(axes) + 1 :]
-    rows = x.reshape(*before, math.prod(along), math.prod(behind))
-    prints = _prints(rows) if behind else rows[..., 0]
-    if not behind and not bool((prints[..., 1:] == prints[..., :-1]).any()):
-        return 1.0  # sorting every number would take longer than all the rest: only neighbours are compared
-    counts = repetitions(prints)
-    return counts.reshape(*before, *along, *(1 for _ in behind)) if isinstance(counts, Tensor) else counts
 
 
 @rule(aten.mean)
@@ -441,8 +434,8 @@ def function(spread: Callable[..., Tensor], roundings: int = LIBM) -> Rule:
             inherited = spread(x.value, f.value, x.error, *arguments, **options)
             radius = SIGMAS * x.variance.sqrt()
             variance = (spread(x.value, f.value, radius, *arguments, **options) / SIGMAS).square()
-        # A function may vanish in one evaluation where it is subnormal in another.
-        return r.rounded(f, inherited, variance, roundings + 1)
+        # A function may vanish in one evaluation where it is subnormal in another. Halves are computed in float32.
+        return r.rounded(f, inherited, variance, 2 if r.unit != r.sum_unit else roundings + 1)
 
     return errors
 
@@ -573,13 +566,25 @@ def threshold_backward(r: Rounding, f: Ball, g: Ball, x: Ball, threshold: float)
     return Errors(torch.where(either, g.any, error), torch.where(either_expected, g.square + g.variance, variance))
 
 
-@rule(aten.eq, aten.ne, aten.lt, aten.le, aten.gt, aten.ge)
+@rule(aten.lt, aten.le, aten.gt, aten.ge)
 def compared(r: Rounding, f: Ball, x: Ball, y: Any) -> Errors:
     """True or False, which are 1 apart where that is undecided."""
     y = r.operand(y)
     difference = Ball((x.value - y.value).abs(), x.error + y.error, x.variance + y.variance)
     either, expected = undecided(difference.value, difference)
     return Errors(either.double(), expected.double()) if either.any() else EXACT
+
+
+@rule(aten.eq, aten.ne)
+def equal(r: Rounding, f: Ball, x: Ball, y: Any) -> Errors:
+    """The same, but a number is equal to itself: the greatest of several to the one that it is, if there is but one."""
+    y = r.operand(y)
+    errors, same = compared(r, f, x, y), x.value == y.value
+    if errors is EXACT or x.tensor.dim() != y.tensor.dim():
+        return errors
+    axes = [i for i, (m, n) in enumerate(zip(x.tensor.shape, y.tensor.shape, strict=True)) if m != n]
+    decided = same & (same.sum(axes, keepdim=True) == 1) if axes else same
+    return Errors(errors.error * ~decided, errors.variance * ~decided)
 
 
 @rule(aten.logical_and, aten.logical_or, aten.logical_xor, aten.bitwise_and, aten.bitwise_or, aten.bitwise_xor)
@@ -603,7 +608,7 @@ def sign(r: Rounding, f: Ball, x: Ball) -> Errors:
 def whole(r: Rounding, f: Ball, x: Ball, *, decimals: int = 0) -> Errors:
     """A whole number: another one where the ball reaches over a step."""
     if decimals:
-        raise NotImplementedError("rounding to decimals has no rule")
+        raise UnknownOperationError("rounding to decimals has no rule")
     step = torch.tensor(0.5 if f.tensor.equal(torch.round(x.tensor)) else 0.0)
     nearest = (x.value - step - (x.value - step).round()).abs()
     either, expected = undecided(nearest, x)
@@ -783,7 +788,7 @@ def sliced_backward(r: Rounding, f: Ball, g: Ball, *place: Any) -> Errors:
 def scatter(r: Rounding, f: Ball, x: Ball, dim: int, index: Ball, source: Any, reduce: str | None = None) -> Errors:
     """Numbers put at their index; where that is undecided, they may be anywhere along the axis."""
     if reduce is not None:
-        raise NotImplementedError("scatter with a reduction has no rule")
+        raise UnknownOperationError("scatter with a reduction has no rule")
     error = aten.scatter(x.full(x.error), dim, index.tensor, _source(source, "error"))
     variance = aten.scatter(x.full(x.variance), dim, index.tensor, _source(source, "variance"))
     if not index.is_exact:
@@ -842,7 +847,7 @@ def index_put(r: Rounding, f: Ball, x: Ball, indices: Any, values: Ball, accumul
 EXACT_OPERATIONS = frozenset(
     {
         *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "zeros", "zeros_like", "new_zeros"),
-        *("ones", "ones_like", "new_ones", "full", "full_like", "new_full", "scalar_tensor", "arange", "linspace"),
+        *("ones", "ones_like", "new_ones", "full", "full_like", "new_full", "scalar_tensor"),
         *("eye", "zero", "zero_", "rand", "randn", "rand_like", "randn_like", "bernoulli", "bernoulli_", "uniform"),
         *("uniform_", "normal", "normal_", "randint", "randint_like", "randperm", "tril_indices", "triu_indices"),
         *("isnan", "isinf", "isfinite", "_efficientzerotensor"),

@@ -32,6 +32,11 @@ def default_jobs() -> int:
         extra("joblib", "sweep")
     except MissingExtraError:
         return 1
+    return cores()
+
+
+def cores() -> int:
+    """Return how many cores there are to use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import inspect
 import operator
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ import numpy as np
 
 import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
+from comparisons.subject.arguments import arguments_of
+from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
 from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, parts
 
@@ -80,6 +81,7 @@ class Implementation:
         reduction: str = "mean",
         biases: bool = True,
         deepest_first: Collection[str] = (),
+        form: Form | None = None,
     ) -> None:
         if not isinstance(function, type):
             function = getattr(function, "backprop", function)
@@ -92,16 +94,17 @@ class Implementation:
             raise ValueError(f"reduction {reduction!r} is unknown: expected one of {', '.join(REDUCTIONS)}")
         self.function: Callable[..., Any] = function
         self.layout, self.reduction, self.deepest_first = layout, reduction, deepest_first
-        self.biases, self._layout = biases, Layout(layout, biases)
-        self._rate = _learning_rate_of(function)
+        self.biases, self.form = biases, form or Form(Layout(layout, biases))
+        self.arguments = arguments_of(function)
 
     def read_backwards(self, quantities: Collection[str]) -> Implementation:
         """Return the same, whose lists of these quantities come deepest layer first."""
-        return Implementation(self.function, self.layout, self.reduction, self.biases, quantities)
+        return Implementation(self.function, self.layout, self.reduction, self.biases, quantities, self.form)
 
-    def in_layout(self, layout: str) -> Implementation:
-        """Return the same, called in another layout."""
-        return Implementation(self.function, layout, self.reduction, self.biases, self.deepest_first)
+    def in_form(self, form: Form) -> Implementation:
+        """Return the same, called in another form."""
+        name = form.layout.name
+        return Implementation(self.function, name, self.reduction, self.biases, self.deepest_first, form)
 
     @property
     def name(self) -> str:
@@ -112,7 +115,7 @@ class Implementation:
     @property
     def takes_rate(self) -> bool:
         """Whether it is told the learning rate."""
-        return self._rate is not None
+        return self.arguments.takes_rate
 
     def ask(self, problem: Problem, learning_rate: float) -> Answer:
         """Call the function with copies of this step's weights and samples, and read its answer.
@@ -122,38 +125,40 @@ class Implementation:
         ImplementationError
             If it raises, or answers anything that cannot be read.
         """
-        arguments, untouched = self._arguments(problem), self._arguments(problem)
-        positional = self._rate is inspect.Parameter.POSITIONAL_ONLY
-        more = (learning_rate,) if positional else ()
-        options = {"learning_rate": learning_rate} if self.takes_rate and not positional else {}
+        parts, untouched = self._parts(problem), self._parts(problem)
         try:
             # What it prints is for whoever wrote it, and no part of our output.
             with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
-                answer = self.function(*arguments, *more, **options)
+                answer = self.arguments.call(self.function, {**parts, "rate": learning_rate})
         except KeyboardInterrupt:
             raise
         except BaseException as raised:  # whatever it raises is the finding
-            raise ImplementationError(f"it raised {told(raised)}; called with {_shapes(untouched)}") from None
+            raise ImplementationError(f"it raised {told(raised)}; called with {_told_shapes(untouched)}") from None
         try:
-            return self._read(answer, problem, arguments, untouched)
+            return self._read(answer, problem, parts, untouched)
         except ImplementationError:
             raise
         except Exception as raised:
             raise ImplementationError(f"its answer cannot be read: {told(raised)}; expected {EXPECTED}") from None
 
-    def _read(self, answer: Any, problem: Problem, arguments: Sequence[Any], untouched: Sequence[Any]) -> Answer:
-        weights, *samples = (not _identical(*both) for both in zip(untouched, arguments, strict=True))
+    def _read(self, answer: Any, problem: Problem, given: Mapping[str, Any], untouched: Mapping[str, Any]) -> Answer:
         found, remarks = parts(answer), []
-        if any(samples):
+        if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
             remarks.append("it changes the samples it is given, in place")
-        if weights:
+        # Those parts that it was given: all weights in one, or in two, or layer by layer.
+        layers = {role: given[role] for role in given if role not in ("inputs", "targets", "weights", "biases")}
+        whole = {role: given[role] for role in ("weights", "biases") if role in given}
+        if not all(_identical(untouched[role], part) for role, part in {**layers, **whole}.items()):
             remarks.append("it changes the weights it is given, in place: read as updated")
-            found.setdefault("updated", arguments[0])
+            taken = set(self.arguments.positional)
+            by_layer = bool(taken & layers.keys())
+            together = whole["weights"] if "biases" not in taken else [whole["weights"], whole["biases"]]
+            found.setdefault("updated", layers if by_layer else together)
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         # The cost and its derivatives are those of the mean, in which the note and the twin have them.
         share = problem.inputs.shape[-2] if self.reduction == "sum" and problem.stated.reduction == "mean" else 1
-        reading = Reading(problem, self._layout, share, self.deepest_first)
+        reading = Reading(problem, self.form.layout, share, self.deepest_first)
         reading.read(found)
         return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
 
@@ -181,9 +186,10 @@ class Implementation:
             for i, one in enumerate(alone)
         )
 
-    def _arguments(self, problem: Problem) -> list[Any]:
-        weights = [self._layout.weights_out(w) for w in problem.weights]
-        return [weights, *map(self._layout.samples_out, (problem.inputs, problem.targets))]
+    def _parts(self, problem: Problem) -> dict[str, Any]:
+        """Copies of what it is asked, by the role of the argument."""
+        parts = self.form.parts(problem.weights, problem.inputs, problem.targets)
+        return self.form.separately(parts) if "biases" in self.arguments.positional else parts
 
 
 def load(target: str) -> Any:
@@ -239,23 +245,29 @@ def _is_library(filename: str) -> bool:
     return generated or any(path.is_relative_to(one) for one in LIBRARIES) or any(p in path.parts for p in PACKAGES)
 
 
-def _learning_rate_of(function: Callable[..., Any]) -> Any:
-    """The kind of the parameter called learning_rate; None if there is none."""
-    try:
-        parameter = inspect.signature(function).parameters.get("learning_rate")
-    except (TypeError, ValueError):
-        return None
-    return None if parameter is None else parameter.kind
-
-
 def _identical(mine: Any, theirs: Any) -> bool:
-    """Whether nested lists of arrays are still what they were."""
+    """Whether nested arrays, lists and dictionaries are still what they were."""
     if isinstance(mine, np.ndarray):
         return isinstance(theirs, np.ndarray) and np.array_equal(mine, theirs)
-    return isinstance(theirs, list) and len(mine) == len(theirs) and all(map(_identical, mine, theirs))
+    if isinstance(mine, dict):
+        return (
+            isinstance(theirs, dict)
+            and mine.keys() == theirs.keys()
+            and all(_identical(mine[k], theirs[k]) for k in mine)
+        )
+    if isinstance(mine, list):
+        return isinstance(theirs, list) and len(mine) == len(theirs) and all(map(_identical, mine, theirs))
+    return bool(mine == theirs)
 
 
-def _shapes(arguments: Sequence[Any]) -> str:
-    weights, inputs, targets = arguments
-    shapes = [tuple(part.shape for part in w) if isinstance(w, list) else w.shape for w in weights]
-    return f"weights {shapes}, inputs {inputs.shape}, targets {targets.shape}"
+def _told_shapes(parts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{role} {_shapes(parts[role])}" for role in ("weights", "inputs", "targets"))
+
+
+def _shapes(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _shapes(entry) for name, entry in part.items()}
+    if isinstance(part, list) and part and isinstance(part[0], (np.ndarray, list)) and not isinstance(part[0], float):
+        ragged = not all(isinstance(entry, np.ndarray) for entry in part)
+        return [tuple(map(_shapes, entry)) if ragged and isinstance(entry, list) else _shapes(entry) for entry in part]
+    return np.shape(part)

@@ -23,7 +23,13 @@ PARTS = {
 }
 CALLED = {alias: name for name, aliases in PARTS.items() for alias in aliases}
 EXPECTED = f"gradients, or any of {', '.join(PARTS)}"
-NUMBERED = re.compile(r"d?([wb])_?(\d+)")
+# dW1, grad_b2, nabla_w, dZ3: of what it is the derivative, and of which layer.
+DERIVATIVE = r"(?:d|g|grads?_?|gradients?_?|nabla_?|delta_?)"
+OF_WEIGHTS = re.compile(rf"{DERIVATIVE}?(?:(w|weights?|theta)|(b|bias(?:es)?))_?(\d*)")
+OF_SAMPLES = re.compile(rf"({DERIVATIVE}?z|deltas?|{DERIVATIVE}a|a|activations?|z)_?(\d+)")
+
+
+BESIDE = {"deltas": re.compile(rf"{DERIVATIVE}z|deltas?"), "activations": re.compile(r"a|activations?")}
 
 
 class ImplementationError(Exception):
@@ -64,9 +70,22 @@ def parts(answer: Any) -> dict[str, Any]:
 def _parts_of_mapping(answer: Mapping[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     rest: dict[Any, Any] = {}
+    beside: dict[str, dict[int, Any]] = {}
     for key, value in answer.items():
-        if value is not None:
-            (found if key in CALLED else rest)[CALLED.get(key, key)] = value
+        match = OF_SAMPLES.fullmatch(str(key).lower())
+        if value is None:
+            continue
+        if key in CALLED:
+            found[CALLED[key]] = value
+        elif match is None:
+            rest[key] = value
+        else:
+            beside.setdefault(match[1], {})[int(match[2])] = value
+    for letter, layers in beside.items():
+        # dC/da and z, which are not compared, are left aside.
+        part = next((name for name, pattern in BESIDE.items() if pattern.fullmatch(letter)), None)
+        if part:
+            found.setdefault(part, [layers[number] for number in sorted(layers)])
     if rest:
         if "gradients" in found or not _is_layered(rest):
             names = ", ".join(map(str, rest))
@@ -125,16 +144,16 @@ def _by_number(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     """The pairs of {"dW1": .., "db1": .., "W2": .., "b_2": ..}, in the order of their numbers."""
     named: dict[tuple[str, int], Any] = {}
     for name, entry in value.items():
-        match = NUMBERED.fullmatch(str(name).lower())
-        if match is None:
+        match = OF_WEIGHTS.fullmatch(str(name).lower())
+        if match is None or not match[3]:
             return []
-        named[match[1], int(match[2])] = entry
+        named["w" if match[1] else "b", int(match[3])] = entry
     numbers = sorted({number for _, number in named})
     return [(named[key], named.get(("b", key[1]))) for number in numbers if (key := ("w", number)) in named]
 
 
 def _by_kind(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """The pairs of {"W": [..], "b": [..]} or {"dW": [..], "db": [..]}."""
+    """The pairs of {"W": [..], "b": [..]}, {"dW": [..], "db": [..]} or {"nabla_w": [..], "nabla_b": [..]}."""
     pair = _pair(value)
     if pair is None or any(_is_number(side) or not hasattr(side, "__len__") for side in pair):
         return []
@@ -149,8 +168,9 @@ def _all_pairs(entries: Iterable[Any]) -> list[tuple[Any, Any]]:
 def _pair(entry: Any) -> tuple[Any, Any] | None:
     """(W, b) of a pair, by name where it has names."""
     if isinstance(entry, Mapping):
-        named = {str(name).lower().removeprefix("d")[:1]: part for name, part in entry.items()}
-        return (named["w"], named["b"]) if len(entry) == 2 and set(named) == {"w", "b"} else None
+        kinds = {name: OF_WEIGHTS.fullmatch(str(name).lower()) for name in entry}
+        named = {"w" if match[1] else "b": entry[name] for name, match in kinds.items() if match and not match[3]}
+        return (named["w"], named["b"]) if len(entry) == len(named) == 2 else None
     if hasattr(entry, "weight") and hasattr(entry, "bias"):
         return entry.weight, entry.bias
     return (entry[0], entry[1]) if isinstance(entry, (list, tuple)) and len(entry) == 2 else None
@@ -275,7 +295,7 @@ class Reading:
         shapes = [shape(entry) for entry in entries]
         if quantity not in self.deepest_first and not shapes != [*expected] == shapes[::-1]:
             return entries
-        self.backwards[quantity] = f"{name} come deepest layer first: expected that of layer 1 first"
+        self.backwards[quantity] = f"its {name} come deepest layer first, and are read so"
         return entries[::-1]
 
     def _take(self, key: Key, array: FloatArray, expected: tuple[int, ...], share: int) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from comparisons.mistakes.effects import MARGIN
-from comparisons.reference.quantities import Key, Quantities, quantity_name
+from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
 from comparisons.reference.truth import Pair, Truth
+from comparisons.subject.forms import Form, forms
 from comparisons.subject.implementation import Answer, Implementation
-from comparisons.subject.layouts import LAYOUTS
+from comparisons.subject.layouts import LAYOUTS, Layout
 from comparisons.subject.probes import Probe
 from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.distance import distance
@@ -83,9 +84,9 @@ class Session:
             for (quantity, layer), text in texts.items():
                 self.misshapen.setdefault((quantity, kind), []).append((layer, text))
                 self.misfit = True
-        for quantity, text in answer.backwards.items():
-            self.misshapen.setdefault((quantity, "backwards"), []).append((None, text))
-            self.backwards.add(quantity)
+        # In which order the layers come hides no mistake.
+        self.remarks += answer.backwards.values()
+        self.backwards.update(answer.backwards)
 
     def _trial(self, truth: Truth, answer: Answer, step: int) -> Trial:
         given, remark = answer.given, ""
@@ -222,16 +223,30 @@ def hints(implementation: Implementation, probe: Probe, shallower: Probe | None)
     found = []
     for layout in LAYOUTS:
         if layout != implementation.layout:
-            other = implementation.in_layout(layout)
+            other = implementation.in_form(Form(Layout(layout, implementation.biases)))
             found += [f"it runs with layout={layout!r}"] if _runs(other, probe) else []
+    without = _without_biases(probe.truths[0].problem)
+    if implementation.biases and any(
+        _answers(implementation.in_form(form), without, probe.rates[0]) for form in forms(biases=False)
+    ):
+        found.append("it runs with biases=False")
     if shallower and _runs(implementation, shallower):
         found.append(f"it runs with sizes={shallower.single.problem.sizes}")
     return found
 
 
+def _without_biases(problem: Problem) -> Problem:
+    weights = tuple(w[..., :-1, :] for w in problem.weights) if problem.stated.biases else problem.weights
+    return replace(problem, weights=weights, stated=replace(problem.stated, biases=False))
+
+
 def _runs(implementation: Implementation, probe: Probe) -> bool:
+    return _answers(implementation, probe.truths[0].problem, probe.rates[0])
+
+
+def _answers(implementation: Implementation, problem: Problem, rate: float) -> bool:
     try:
-        answer = implementation.ask(probe.truths[0].problem, probe.rates[0])
+        answer = implementation.ask(problem, rate)
     except ImplementationError:
         return False
     return not answer.misfits

@@ -1,0 +1,179 @@
+"""check finds by itself how code wants to be called, and says so; nothing that is wrong passes by it."""
+
+import numpy as np
+import pytest
+
+from comparisons import check
+from comparisons.subject.arguments import arguments_of
+from comparisons.subject.forms import CONTAINERS, Form
+from comparisons.subject.layouts import LAYOUTS, Layout
+from handnet import Network
+
+
+def layers_of(weights, form):
+    """Our W from what was handed out."""
+    if form.plain:
+        weights = arrays(weights)
+    if form.container == "dict":
+        top = max(int(name[1:]) for name in weights)
+        weights = [
+            [weights[f"W{l}"], weights[f"b{l}"]] if f"b{l}" in weights else weights[f"W{l}"] for l in range(1, top + 1)
+        ]
+    elif form.container == "flat":
+        weights = [weights[i : i + 2] for i in range(0, len(weights), 2)]
+    elif form.container == "split":
+        weights = list(zip(*weights, strict=True))
+    layout = form.layout
+    return [
+        np.vstack([layout.weight_in(w[0]), np.reshape(w[1], (1, -1))]) if layout.is_paired else layout.matrix_in(w)
+        for w in weights
+    ]
+
+
+def arrays(part):
+    if isinstance(part, dict):
+        return {name: arrays(entry) for name, entry in part.items()}
+    if isinstance(part, list) and isinstance(part[0], list) and not np.isscalar(part[0][0]) and np.ndim(part[0][0]):
+        return [arrays(entry) for entry in part]
+    try:
+        return np.array(part, float)
+    except ValueError:
+        return [arrays(entry) for entry in part]
+
+
+def own(form, factor=1.0):
+    """Somebody's function that insists on a form."""
+
+    def backprop(weights, inputs, targets):
+        if form.plain and not isinstance(inputs, list):
+            raise TypeError("lists, please")
+        x, t = (np.array(part).T if form.layout.in_columns else np.array(part) for part in (inputs, targets))
+        net = Network(layers_of(weights, form))
+        if net.sizes[0] != x.shape[1]:
+            raise ValueError("shapes")
+        gradients = [factor * g for g in net.backprop(x, t).gradients]
+        return form.parts(gradients, inputs=x, targets=t)["weights"]
+
+    return backprop
+
+
+FORMS = [
+    *[Form(Layout(name)) for name in LAYOUTS],
+    *[Form(Layout(name), "dict") for name in ("note", "rows", "columns")],
+    *[Form(Layout("linear"), container) for container in ("flat", "split")],
+    *[Form(Layout("rows"), "split", plain=True), Form(Layout("bias_last"), plain=True)],
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.layout.name} {form.container} {form.plain}")
+def test_the_form_is_found_and_said_and_what_is_wrong_in_it_is_caught(form):
+    right = check(own(form))
+    assert right.passed, right.message()
+    assert (f"it is called with {form}" in right.remarks) == (form != Form(Layout("note")))
+    wrong = check(own(form, factor=1 + 1e-9))
+    assert not wrong.passed
+    assert wrong.count("wrong") > 0
+
+
+def test_what_is_found_is_tried_on_other_numbers_than_those_that_count():
+    asked = []
+
+    def backprop(weights, inputs, targets):
+        if isinstance(weights[0], np.ndarray):
+            raise TypeError("pairs, please")
+        answer = own(Form(Layout("linear")))(weights, inputs, targets)
+        asked.append(inputs.tobytes())
+        return answer
+
+    assert check(backprop).passed
+    assert asked.count(asked[0]) == 1  # the one that was tried
+
+
+@pytest.mark.parametrize(
+    ("function", "roles"),
+    [
+        (lambda weights, inputs, targets: None, ("weights", "inputs", "targets")),
+        (lambda X, y, params: None, ("inputs", "targets", "weights")),
+        (lambda x, t, W, b: None, ("inputs", "targets", "weights", "biases")),
+        (lambda W1, b1, W2, b2, X, Y: None, ("w1", "b1", "w2", "b2", "inputs", "targets")),
+        (lambda X, y, theta, lr=0.1: None, ("inputs", "targets", "weights", "rate")),
+        (lambda a, b, c: None, ("weights", "inputs", "targets")),
+        (lambda net, data, labels, verbose=False: None, ("weights", "inputs", "targets")),
+        (lambda *args: None, ("weights", "inputs", "targets")),
+    ],
+)
+def test_an_argument_is_known_by_its_name_where_all_names_tell(function, roles):
+    assert arguments_of(function).positional == roles
+
+
+def test_arguments_in_another_order_and_one_by_one_are_given_so():
+    def in_parts(X, y, W1, b1, W2, b2):
+        weights = [np.vstack([W1, b1]), np.vstack([W2, b2])]
+        g1, g2 = Network(weights).backprop(X, y).gradients
+        return {"dW1": g1[:-1], "db1": g1[-1], "dW2": g2[:-1], "db2": g2[-1]}
+
+    assert check(in_parts, sizes=(3, 5, 2)).passed
+
+    def two_lists(x, t, weights, biases):
+        made = Network([np.vstack(pair) for pair in zip(weights, biases, strict=True)]).backprop(x, t)
+        return [g[:-1] for g in made.gradients], [g[-1] for g in made.gradients]
+
+    assert check(two_lists).passed
+
+
+def test_a_learning_rate_by_another_name_is_told():
+    def step(params, X, y, lr):
+        net = Network(params)
+        return {"updated": net.update(net.backprop(X, y).gradients, lr).weights}
+
+    assert check(step, learning_rate=0.3).passed
+
+
+def test_code_without_biases_is_told_so():
+    def backprop(weights, inputs, targets):
+        return Network(weights, biases=False).backprop(inputs, targets).gradients
+
+    comparison = check(backprop)
+    assert not comparison.passed
+    assert "it runs with biases=False" in comparison.remarks
+    assert check(backprop, biases=False).passed
+
+
+ANSWERS = {
+    "nabla": lambda g: {"nabla_w": [a[:-1].T for a in g], "nabla_b": [a[-1] for a in g]},
+    "grad_W1": lambda g: {
+        **{f"grad_W{l}": a[:-1].T for l, a in enumerate(g, 1)},
+        **{f"grad_b{l}": a[-1] for l, a in enumerate(g, 1)},
+    },
+    "dW1 beside dA1": lambda g: {
+        **{f"dW{l}": a[:-1].T for l, a in enumerate(g, 1)},
+        **{f"db{l}": a[-1] for l, a in enumerate(g, 1)},
+        **{f"dA{l}": np.zeros(3) for l in range(len(g))},
+    },
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_usual_names_of_an_answer_are_read(name):
+    def backprop(weights, inputs, targets, factor=1.0):
+        ours = [np.vstack([W.T, b]) for W, b in weights]
+        return ANSWERS[name]([factor * g for g in Network(ours).backprop(inputs, targets).gradients])
+
+    assert check(backprop, layout="linear").passed
+    assert not check(lambda w, x, t: backprop(w, x, t, factor=1.01), layout="linear").passed
+
+
+def test_deltas_named_by_their_layer_are_judged_as_deltas():
+    def backprop(weights, inputs, targets):
+        made = Network(weights).backprop(inputs, targets)
+        return {
+            **{f"dW{l}": g for l, g in enumerate(made.gradients, 1)},
+            **{f"dZ{l}": 2 * d for l, d in enumerate(made.deltas, 1)},
+        }
+
+    assert check(backprop).diagnosis.first_wrong == ("delta", 3)
+
+
+def test_every_container_and_layout_is_tried():
+    assert {form.container for form in FORMS} == set(CONTAINERS)
+    assert {form.layout.name for form in FORMS} == set(LAYOUTS)
