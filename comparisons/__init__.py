@@ -11,6 +11,8 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from comparisons.verdict.observers import RENDERERS
+
 if TYPE_CHECKING:
     from comparisons.checks import assert_matches_autograd, check, compare
     from comparisons.functions import assert_matches, backward_of, bounds, check_function
@@ -50,6 +52,14 @@ HOMES = {
     "comparisons.studies.grade": ("grade",),
     "comparisons.verdict.comparison": ("Comparison", "MismatchError"),
 }
+
+
+def _as_html(comparison: Any) -> str:
+    html: str = import_module("comparisons.output.notebook").html(comparison)
+    return html
+
+
+RENDERERS.append(_as_html)
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ from torch.func import functional_call
 from comparisons.reference.bounds import RunningErrors
 from comparisons.reference.twin import neutral
 from comparisons.verdict.comparison import MismatchError, write_csv
+from comparisons.verdict.observers import rendered
 from handnet.activations import FloatArray
 
 # In rising order of gravity: a quantity's verdict is the gravest of its numbers'.
@@ -335,6 +336,10 @@ class FunctionComparison:
     def __repr__(self) -> str:
         numbers = sum(leaf.torch.size for leaf in self.leaves)
         return f"<FunctionComparison: {'match' if self.passed else 'MISMATCH'} in {numbers:,} numbers>"
+
+    def _repr_html_(self) -> str | None:
+        """As Jupyter shows it."""
+        return rendered(self)
 
     @property
     def passed(self) -> bool:

@@ -13,6 +13,7 @@ from mkdocs.structure.files import File
 CODE_BLOCK = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(`[^`\n]+`)")
 FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL)
+SECTION = re.compile(r"^((?:Parameters|Attributes)\n-+\n)(.*?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 OUTSIDE = re.compile(r"\[(?P<label>[^\]]+)\]\(\.\./(?P<path>[^)]+)\)")
 
 
@@ -61,8 +62,7 @@ class Described(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Move descriptions to where NumPy's style has them."""
         if obj.docstring:
-            section = re.compile(r"^((?:Parameters|Attributes)\n-+\n)(.*?)(?=\n\n|\Z)", re.M | re.S)
-            obj.docstring.value = section.sub(_described, obj.docstring.value)
+            obj.docstring.value = SECTION.sub(_described, obj.docstring.value)
 
 
 def _described(section: re.Match[str]) -> str:

@@ -137,6 +137,15 @@ def test_a_mismatch_is_shown_with_its_diagnosis_and_the_wrong_edges(tmp_path, ca
     assert_rows_of(shown.tables["case-1-rows"], frame)
 
 
+def test_a_network_without_biases_is_drawn_without_a_node_for_them(tmp_path):
+    net = Network([np.full((3, 4), 0.5), np.full((4, 2), 0.25)], biases=False)
+    to_html(compare(net, [0.1, 0.2, 0.3], [0.5, 0.5]), tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "3 nodes, 4 nodes, 2 nodes, 20 weights" in text
+    assert "<rect" not in text
+    assert "a_3^(1)" in text
+
+
 def test_a_large_network_is_shown_in_blocks_with_heat_maps(tmp_path, rng):
     net = Network.random([60, 50, 40, 10], rng=rng)
     comparison = compare(net, rng.standard_normal((3, 60)), rng.random((3, 10)))

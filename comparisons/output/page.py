@@ -163,7 +163,7 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
     start = min(m.step for m in measured)
     first = [m for m in measured if m.step == start]
     frame = comparison.frame
-    worst = frame.loc[[comparison.measured.index(m) for m in _worst(measured)]]
+    worst = frame.loc[[comparison.measured.index(m) for m in worst_of(measured)]]
     numbers = sum(m.hand.size for m in measured)
     text = [
         f"{'-'.join(map(str, measured[0].sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}:"
@@ -175,9 +175,7 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
     caption = "The row of comparison.csv with the greatest error for each quantity and layer"
     section.tables.append(table(worst, f"{identity}-rows", caption, ROW_ORDER))
     problem = comparison.problems.get((case, start))
-    few = sum(m.hand.size for m in first) <= FEW_NUMBERS and len(measured[0].sizes) <= MOST_LAYERS + 1
-    stacked = any(m.hand.ndim > 2 for m in first)
-    if few and not stacked:
+    if can_be_drawn(first):
         rows = [row for m in first for row in m.element_rows(everything=True)]
         elements = pd.DataFrame(rows, columns=ELEMENT_COLUMNS)
         caption = f"Every number of step {start}, as in elements.csv"
@@ -186,7 +184,7 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
             row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
         section.network = drawing(first, problem)
         section.tables.append(shown)
-    elif not stacked:
+    elif not _is_stack(first):
         section.blocks = blocks(first)
     training = comparison.training
     training = training[training["case"] == case]
@@ -202,7 +200,7 @@ def _verdict(comparison: Comparison, measured: Sequence[Measured]) -> str:
     return "undecided" if any(m.case == measured[0].case for m in comparison.unjudged) else "ok"
 
 
-def _worst(measured: Sequence[Measured]) -> list[Measured]:
+def worst_of(measured: Sequence[Measured]) -> list[Measured]:
     """Of each quantity and layer the step with the gravest verdict and then the greatest error / tolerance."""
     by_key: dict[Any, list[Measured]] = {}
     for m in measured:
@@ -211,6 +209,21 @@ def _worst(measured: Sequence[Measured]) -> list[Measured]:
 
 
 # The network, drawn.
+
+
+def can_be_drawn(first: Sequence[Measured]) -> bool:
+    """Whether a network, of which this was measured in a step, is a single one and small enough to be drawn."""
+    few = sum(m.hand.size for m in first) <= FEW_NUMBERS and len(first[0].sizes) <= MOST_LAYERS + 1
+    return few and not _is_stack(first)
+
+
+def _is_stack(first: Sequence[Measured]) -> bool:
+    return any(m.hand.ndim > 2 for m in first)
+
+
+def _has_biases(first: Sequence[Measured]) -> bool:
+    matrices = {m.key[1]: m.hand for m in first if m.key[0] in ("gradient", "weight")}
+    return not any(l and len(matrix) == first[0].sizes[l - 1] for l, matrix in matrices.items())
 
 
 def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
@@ -222,21 +235,21 @@ def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
     problem : what was asked, for the weights and inputs that the numbers are made of; or None
     """
     sizes = first[0].sizes
-    top, most = len(sizes) - 1, max(*sizes[:-1], sizes[-1] - 1) + 1
-    width, height = 720, 64 * most
+    top, biases = len(sizes) - 1, _has_biases(first)
+    counts = [*(size + biases for size in sizes[:-1]), sizes[-1]]
+    width, height = 720, 64 * max(counts)
     verdicts = {m.key: m for m in first}
 
     def place(l: int, i: int) -> tuple[float, float]:
-        count = sizes[l] + (l < top)
-        return 60 + l * (width - 120) / top, 24 + height * (i + 0.5) / count
+        return 60 + l * (width - 120) / top, 24 + height * (i + 0.5) / counts[l]
 
     nodes, edges = [], []
     for l in range(top + 1):
-        for i in range(sizes[l] + (l < top)):
+        for i in range(counts[l]):
             nodes.append(_node(verdicts, problem, sizes, l, i, place(l, i)))
     for l in range(1, top + 1):
         for i in range(sizes[l]):
-            for j in range(sizes[l - 1] + 1):
+            for j in range(counts[l - 1]):
                 edges.append(_edge(verdicts, problem, sizes, l, i, j, place(l - 1, j), place(l, i)))
     columns = [
         {"x": place(l, 0)[0], "text": "inputs" if l == 0 else "outputs" if l == top else f"layer {l}"}
@@ -251,7 +264,8 @@ def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
         # Weights and gradients are those of all samples together.
         "samples": first[0].batch if any(m.key[0] in ("activation", "delta") for m in first) else 1,
         **_shown_first(first),
-        "alternative": " nodes, ".join(map(str, sizes)) + f" nodes, {len(edges)} weights and biases",
+        "alternative": " nodes, ".join(map(str, sizes))
+        + f" nodes, {len(edges)} weights{' and biases' if biases else ''}",
     }
 
 

@@ -24,7 +24,7 @@ from comparisons.verdict.measured import (
     WRONG,
     Measured,
 )
-from comparisons.verdict.observers import OBSERVERS
+from comparisons.verdict.observers import OBSERVERS, rendered
 from handnet.files import replacing
 
 QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
@@ -91,6 +91,10 @@ class Comparison:
     def __repr__(self) -> str:
         network = f"{'-'.join(map(str, self.sizes))}, {' '.join(self.activation)}, {self.dtype}"
         return f"<Comparison {network}: {self.answer} in {self.numbers:,} numbers>"
+
+    def _repr_html_(self) -> str | None:
+        """As Jupyter shows it."""
+        return rendered(self)
 
     @cached_property
     def blind(self) -> tuple[str, ...]:
@@ -234,7 +238,11 @@ class Comparison:
             )
         if self.count("inherited"):
             lines.append("inherited: its own equation is right, but what it is computed from is wrong")
-        lines += [self.message(), *(self.remarks if self.passed else ())]
+        return "\n".join([*lines, self.said()])
+
+    def said(self) -> str:
+        """Return what stands below the table: what did not match, and what was not asked or could not be seen."""
+        lines = [self.message(), *(self.remarks if self.passed else ())]
         if not self.blind_is_quick:
             lines.append("comparison.blind finds which known mistakes this data cannot show")
         elif self.blind:
