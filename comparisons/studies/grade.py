@@ -14,7 +14,7 @@ import pandas as pd
 
 from comparisons.output import report
 from comparisons.output.outcome import Outcome
-from comparisons.studies.apart import Answer, apart
+from comparisons.studies.apart import PATIENCE, Answer, apart
 from comparisons.studies.gradebook import FORMATS, write_files
 from comparisons.studies.rubric import GRADE_COLUMNS, Earned, Grade, Rubric, read_rubric, rubric_of
 from comparisons.studies.work import progress
@@ -89,7 +89,7 @@ def outcome(
     rubric: Rubric,
     form: str = "csv",
     folder: str = "reports",
-    seconds: float = 20.0,
+    seconds: float = PATIENCE,
     jobs: int = 1,
 ) -> Outcome:
     """Grade submissions, each in a process of its own.

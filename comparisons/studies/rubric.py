@@ -102,7 +102,7 @@ class Earned:
 
     def __getitem__(self, name: str) -> str:
         """Return "right" for the entry of this name, else its standing and the hint."""
-        standing = self.standings[[entry for entry, _, _ in self.entries].index(name)]
+        standing = dict(zip((entry for entry, _, _ in self.entries), self.standings, strict=True))[name]
         return standing if standing == "right" else "\n".join(filter(None, [standing, self.hint]))
 
 
