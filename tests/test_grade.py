@@ -134,6 +134,16 @@ def test_what_is_wrong_in_a_deeper_network_alone_is_laid_at_its_layer():
     assert earned.hint == "Look at delta^(3), of layer 3 of 5: it is the first wrong quantity."
 
 
+def test_what_could_not_be_judged_earns_nothing_and_is_said():
+    def in_tanh(weights, inputs, targets):
+        return Network(weights, "tanh").backprop(inputs, targets).gradients
+
+    options = {"sizes": [64, 64, 64, 64, 64, 10], "activation": "tanh", "dtype": "float32"}
+    earned = grade(in_tanh, {"points": {"gradient": 1, "gradient 1": 2}} | options)
+    assert (earned.points, earned.standings) == (0, ("not judged", "not judged"))
+    assert earned.hint == "Nothing is wrong, but not every quantity could be judged."
+
+
 def test_a_function_that_raises_and_is_right_elsewhere_earns_nothing():
     def only_many(weights, inputs, targets):
         if len(inputs) == 1:
