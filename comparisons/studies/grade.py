@@ -65,13 +65,10 @@ def targets_of(texts: Sequence[str], function: str) -> list[str]:
 
     Raises
     ------
-    ValueError, OSError
-        If one is no Python file, comes twice or cannot be read.
-
-    Examples
-    --------
-    >>> targets_of([], "backprop")
-    []
+    ValueError
+        If one is no Python file, or comes twice.
+    OSError
+        If one cannot be read.
     """
     targets = [f"{text}:{function}" if text.endswith(".py") else text for text in texts]
     for i, target in enumerate(targets):
