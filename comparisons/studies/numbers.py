@@ -93,7 +93,7 @@ def _without_share(judged: Judged, example: Example) -> Judged:
     if number.sample is None or number.key[0] not in ("delta", "activation_gradient", "input_gradient"):
         return judged
     within = replace(judged, autograd=judged.autograd / len(example.batch(number.step)))
-    return min(judged, within, key=lambda one: one.error)
+    return min(judged, within, key=lambda one: abs(abs(one.printed) - abs(one.autograd)))  # a sign may be reversed
 
 
 # By autograd.

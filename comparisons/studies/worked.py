@@ -19,8 +19,9 @@ from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
+from comparisons.studies.conventions import Reading, read
 from comparisons.studies.examples import Example
-from comparisons.studies.numbers import Judged, judge, recomputed
+from comparisons.studies.numbers import Judged, recomputed
 from comparisons.verdict.distance import distance
 from handnet.activations import FloatArray
 
@@ -54,15 +55,24 @@ def check_example(example: Example, explain: bool = True) -> pd.DataFrame:
     >>> frame["verdict"].unique().tolist()
     ['ok']
     """
+    return _frame(*_checked(example, explain))
+
+
+def _checked(example: Example, explain: bool = True) -> tuple[Reading, dict[Judged, list[str]]]:
+    """The page as it is understood, and what explains its wrong numbers."""
     with np.errstate(all="ignore"):
-        judged = judge(example)
-        wrong = [j for j in judged if j.verdict == "wrong" and explain]
-        explained = _explained(example, wrong, "singles")
+        reading = read(example)
+        wrong = [j for j in reading.judged if j.verdict == "wrong" and explain]
+        explained = _explained(reading.example, wrong, "singles")
         left = [j for j in wrong if not explained[j]]
-        explained |= _explained(example, left, "pairs")
+        explained |= _explained(reading.example, left, "pairs")
+    return reading, explained
+
+
+def _frame(reading: Reading, explained: dict[Judged, list[str]]) -> pd.DataFrame:
     rows = [
         (
-            example.name,
+            reading.example.name,
             j.number.key[0],
             j.number.key[1],
             j.number.step,
@@ -74,7 +84,7 @@ def check_example(example: Example, explain: bool = True) -> pd.DataFrame:
             j.verdict,
             _listed(explained.get(j, [])),
         )
-        for j in judged
+        for j in reading.judged
     ]
     return pd.DataFrame(rows, columns=WORKED_COLUMNS).astype({"layer": "Int64"})
 
@@ -123,11 +133,12 @@ def _chance(j: Judged, values: FloatArray) -> float:
 
 def outcome(example: Example) -> Outcome:
     """Judge the printed numbers of a worked example: all is well if some are right and none is wrong."""
-    frame = check_example(example)
+    reading, explained = _checked(example)
+    frame = _frame(reading, explained)
     return Outcome(
         bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any()),
         worked_line(frame),
-        [worked_table(example, frame)],
+        [*reading.said, worked_table(example, frame)],
         {"worked.csv": frame},
         "Printed numbers beside autograd",
         sections=lambda: [worked_section(example, frame)],
