@@ -65,6 +65,4 @@ lowest newest:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-wheel .venv-docs build dist reports site *.egg-info
-
-	rm -rf .venv .venv-* build dist reports *.egg-info
+	rm -rf .venv .venv-* build dist reports site *.egg-info
