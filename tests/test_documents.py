@@ -23,7 +23,7 @@ from handnet.activations import ACTIVATIONS
 
 ROOT = Path(__file__).parent.parent
 README, THE_NOTE, CONTRIBUTING = ROOT / "README.md", ROOT / "docs" / "the-note.md", ROOT / "CONTRIBUTING.md"
-DOCUMENTS = [README, THE_NOTE, CONTRIBUTING, ROOT / "CHANGELOG.md"]
+DOCUMENTS = [README, THE_NOTE, CONTRIBUTING, ROOT / "CHANGELOG.md", ROOT / "docs" / "gallery.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
