@@ -100,7 +100,10 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
 def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
     key, how, shown = seen.key, "", seen
     made = where_made(found[0], seen, trials)
-    if made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
+    if found[0].factor:
+        # The factor is wrong before it, and is no mistake.
+        key, how = made, ", but for a factor"
+    elif made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
         # The explanation says where it is made, though that was not given.
         key, how = made, ", to judge by what was given"
         if read_off and read_off.key == made:

@@ -32,6 +32,8 @@ FEWEST = 6
 SAME, NAMED = 1e-6, 1e-9
 # Difference quotients are right to at least so large a part of the largest number.
 ROUGH = 1e-4
+# They have fewer digits than this: the best round by 1e-12 of their size.
+FINE = 12
 
 
 # Which known mistakes explain the numbers.
@@ -164,17 +166,20 @@ def _scaled_fit_of(
     for trial in trials:
         lineup = Lineup(variants)
         made = [lineup.run(truth.problem) for truth in trial.truths]
-        fits[list(lineup.misfits)] = False
+        possible = np.ones(len(variants), bool)
+        possible[list(lineup.misfits)] = False
+        if not trial.misshapen and not trial.turned:
+            fits &= possible
         for step, truth in enumerate(trial.truths):
             answers = [(key, given, pair) for at, key, given, pair in trial.answers() if at == step]
             derived = [answer for answer in answers if answer[0][0] in DERIVATIVES]
             factor, fit, near = _scaled_resemblance(truth.problem, derived, made[step], len(variants))
-            factors.append((truth.problem, factor))
-            fits &= fit
-            nearer |= near
+            factors.append((truth.problem, np.where(possible, factor, 0.0)))
+            nearer |= near & possible
             for key, given, pair in answers:
                 # No factor is in the activations; the cost may have its own.
-                fits &= _resemblance(given, made[step][key], pair)[0] if key[0] == "activation" else True
+                fit &= _resemblance(given, made[step][key], pair)[0] if key[0] == "activation" else True
+            fits &= fit | ~possible
     return fits, nearer, factors
 
 
@@ -252,18 +257,19 @@ def factor_names(factor: float | None, problem: Problem) -> list[str]:
 
 def _roughly_fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
     """The variants that give the first digits of all numbers, and far more of them than autograd."""
-    found = _fitting(variants, trials, ROUGH)
-    return [replace(variant, digits=_digits(variant, trials)) for variant in found]
+    found = [replace(variant, digits=_digits(variant, trials)) for variant in _fitting(variants, trials, ROUGH)]
+    return [variant for variant in found if variant.digits < FINE]
 
 
 def _digits(variant: Variant, trials: Sequence[Trial]) -> int:
     """How many digits of each quantity's largest number the variant gives right."""
-    off = 0.0
+    off = float(np.finfo(np.float64).eps)
     for trial in trials:
         lineup = Lineup([variant])
         made = [lineup.run(truth.problem) for truth in trial.truths]
-        for step, key, given, _ in trial.answers():
-            off = max(off, float(distance(given, made[step][key]).max() / np.abs(given).max()))
+        for step, key, given, _ in () if lineup.misfits else trial.answers():
+            size = np.abs(given).max(initial=0.0)
+            off = max(off, float(distance(given, made[step][key]).max() / size)) if size else off
     return int(-np.log10(off))
 
 
