@@ -181,7 +181,7 @@ def test_another_cost_than_the_stated_one_explains_the_page(tmp_path, capsys):
     page.example(tmp_path, numbers, 4)
     assert main(["check", str(tmp_path / "page.toml"), "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
-    assert 'wrong numbers are explained by cost = "squared_error" or no_half' in out
+    assert 'wrong numbers are explained by cost = "squared_error" or no_half, which is not' in out
 
 
 def test_one_mistake_explains_the_page_where_each_number_has_too_few_digits(tmp_path):
@@ -274,3 +274,27 @@ def test_numbers_that_are_wrong_at_random_are_explained_one_time_in_ten_at_the_m
         named += (frame["explained_by"] != "").sum()
     assert explained > 15
     assert named <= 0.15 * explained
+
+
+def test_weights_that_are_read_transposed_are_named(tmp_path):
+    page = Page(cost="half_squared_error")
+    page.weights = [page.weights[0], [[0.5, -0.3, 0.8, 0.1], [0.2, 0.6, -0.7, 0.3], [-0.4, 0.9, 0.35, -0.2]]]
+    page.targets = [[0.9, 0.1, 0.4]]
+    numbers = page.numbers(1, backward=False)
+    square = torch.tensor(page.weights[1], dtype=torch.float64)
+    z = page.steps(1)[0]["a"][0].detach() @ square[:, :3] + square[:, 3]
+    new = {f"z2[0,{i}] 1": float(z[0, i]) for i in range(3)}
+    new |= {f"a2[0,{i}] 1": float(torch.sigmoid(z)[0, i]) for i in range(3)}
+    frame = checked(page, tmp_path, changed(numbers, new), digits=3)
+    assert set(frame.loc[list(new), "explained_by"]) == {"w^(2) transposed"}
+
+
+def test_what_explains_the_whole_page_is_said_in_one_line(tmp_path, capsys):
+    page = Page(cost="half_squared_error")
+    W2 = np.array(page.weights[1])
+    z = W2[:, :-1] @ page.steps(1)[0]["a"][0].detach().numpy()[0]
+    new = {f"z2[0,{i}] 1": z[i] for i in range(2)}
+    page.example(tmp_path, changed(page.numbers(1), new), 4)
+    assert main(["check", str(tmp_path / "page.toml"), "--out", str(tmp_path)]) == 1
+    said = "both wrong numbers are explained by no_bias. The biases are left out of the forward pass.\n"
+    assert said in capsys.readouterr().out

@@ -236,16 +236,14 @@ def _chance(j: Judged, values: FloatArray) -> float:
 
 def _name_slips(reading: Reading, found: Causes, tried: _Tried) -> None:
     """Name the slip of arithmetic that gives a number."""
-    left = _unexplained(reading, found)
-    if not left or max(j.number.step for j in left) > FIRST_STEPS:
-        left = [j for j in left if j.number.step <= FIRST_STEPS]
+    left = [j for j in _unexplained(reading, found) if j.number.step <= FIRST_STEPS]
     for j, candidates in slips(reading.example, left).items():
         values = np.array([value for _, value in candidates])
-        n = reading.judged.index(j)
-        fits = distance(np.array(j.printed), values) <= j.tolerance
-        if fits.any() and _chance(j, np.concatenate([values, tried.values[:, n]])) < CHANCE:
-            nearest = np.abs(values - j.printed)
-            found.named[j] = [candidates[int(np.argmin(np.where(fits, nearest, np.inf)))][0]]
+        others = tried.values[:, reading.judged.index(j)]
+        fits = (distance(np.array(j.printed), values) <= j.tolerance) & (np.abs(values - j.autograd) > j.tolerance)
+        if fits.any() and _chance(j, np.concatenate([values, others])) < CHANCE:
+            nearest = np.where(fits, np.abs(values - j.printed), np.inf)
+            found.named[j] = [candidates[int(np.argmin(nearest))][0]]
 
 
 def _name_precision(reading: Reading, found: Causes) -> None:
@@ -307,24 +305,40 @@ def _other_causes(reading: Reading) -> Iterator[tuple[str, FloatArray, bool]]:
     if max(j.number.step for j in reading.judged if j.verdict == "wrong") > FIRST_STEPS:
         return
     right = Lineup([Variant(())])
-    for stated in statements(problem):
-        other = replace(example, problem=replace(problem, stated=stated))
-        yield differences(problem.stated, stated), _values(other, reading, right), False
-    for flag, name in (
-        (not example.shared_biases, "shared biases"),
-        (example.shared_biases, "biases that are not shared"),
-    ):
-        if problem.stated.biases and flag:
-            yield name, _values(replace(example, shared_biases=not example.shared_biases), reading, right), False
+    autograd = np.array([j.autograd for j in reading.judged])
+    seen = [autograd]
+    for name, other in _other_examples(example):
+        values = _values(other, reading, right)
+        if not any(np.allclose(values, before, rtol=1e-12, atol=0) for before in seen):
+            seen.append(values)
+            yield name, values, False
     for rate in rates(example, reading.judged):
         values = _values(with_rate(example, rate), reading, right)
+        alone = _in_weights(reading, values)
         yield f"learning_rate = {rate:g}", values, True
-        yield f"learning_rate = {rate:g} in this step alone", _in_weights(reading, values), True
+        if not np.allclose(values, alone, rtol=1e-12, atol=0):
+            yield f"learning_rate = {rate:g} in this step alone", alone, True
     for l in range(1, len(problem.weights)):
         yield f"layer {l} not activated", _not_activated(reading, l), False
     yield from _from_other_weights(reading)
     for places in PLACES:
         yield f"rounded to {places} places on the way", _values(example, reading, _rounded(places)), False
+
+
+def _other_examples(example: Example) -> Iterator[tuple[str, Example]]:
+    """The page with something else stated, or with the weights of a layer transposed."""
+    problem = example.problem
+    for stated in statements(problem):
+        yield differences(problem.stated, stated), replace(example, problem=replace(problem, stated=stated))
+    if problem.stated.biases:
+        other = replace(example, shared_biases=not example.shared_biases)
+        yield f"shared_biases = {'true' if other.shared_biases else 'false'}", other
+    for l, w in enumerate(problem.weights, start=1):
+        square, biases = w[: w.shape[1]], w[w.shape[1] :]
+        if problem.sizes[l - 1] == problem.sizes[l] > 1:
+            weights = [*problem.weights]
+            weights[l - 1] = np.concatenate([square.T, biases])
+            yield f"w^({l}) transposed", replace(example, problem=replace(problem, weights=tuple(weights)))
 
 
 def _in_weights(reading: Reading, values: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.studies.causes import Causes, causes
 from comparisons.studies.conventions import Reading, read
-from comparisons.studies.examples import Example, Printed
+from comparisons.studies.examples import STATEMENTS, Example, Printed
 from comparisons.studies.numbers import Judged
 
 WORKED_COLUMNS = (
@@ -108,7 +108,9 @@ def page_line(found: Causes) -> list[str]:
     if found.page is None or len(found.page.explained) < found.page.of:
         return []
     first = found.page.names[0]
-    meaning = f": {MISTAKES[first].summary}" if first in MISTAKES else ""
+    meaning = f". {MISTAKES[first].summary}" if first in MISTAKES else ""
+    if first.startswith(STATEMENTS):
+        meaning = ", which is not what is stated"
     how_many = "both" if found.page.of == 2 else f"all {found.page.of}"
     return [f"{how_many} wrong numbers are explained by {_listed(found.page.names)}{meaning}"]
 
