@@ -48,8 +48,8 @@ class Constant:
 
 ROUNDING, PROBLEM = "comparisons/reference/rounding.py", "comparisons/reference/quantities.py"
 EFFECTS, MATCHING = "comparisons/mistakes/effects.py", "comparisons/diagnosis/matching.py"
-PLANTED, WORKED = "comparisons/studies/planted.py", "comparisons/studies/worked.py"
-NUMBERS = "comparisons/studies/numbers.py"
+PLANTED = "comparisons/studies/planted.py"
+NUMBERS, CAUSES = "comparisons/studies/numbers.py", "comparisons/studies/causes.py"
 WRONG = "comparisons/diagnosis/wrong.py"
 CONSTANTS = (
     Constant(ROUNDING, "np.fmax(self.gamma({}) * size, other)", "9", ("18", "4.5", "90")),
@@ -72,7 +72,7 @@ CONSTANTS = (
     Constant(WRONG, "return {}((distance(self.hand, self.torch) <= self.derived)", "bool", ("not ", "False and ")),
     Constant(NUMBERS, "UNITS = {}\n", "1.5", ("3.0", "0.75")),
     Constant(NUMBERS, "DRIFT = {}\n", "10", ("20", "5")),
-    Constant(WORKED, "CHANCE = {}\n", "0.1", ("0.2", "0.05")),
+    Constant(CAUSES, "CHANCE = {}\n", "0.1", ("0.2", "0.05")),
     Constant(PLANTED, "VISIBLE = {}\n", "2", ("4", "1")),
     # Of the share, the part that may be missed.
     Constant(PLANTED, '>= {} * sums["visible"]', "0.999", ("0.998", "0.9995", "0.5")),

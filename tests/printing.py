@@ -114,7 +114,7 @@ class Page:
     def toml(self, numbers, digits=9):
         """Return the file; values that are text are printed as they are."""
         table = {
-            "sizes": [len(WEIGHTS[0][0]) - 1, *map(len, WEIGHTS)],
+            "sizes": [len(self.inputs[0]), *map(len, self.weights)],
             "activation": self.activation,
             "learning_rate": self.rate,
             "weights": self.weights,
