@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -14,7 +15,7 @@ import pytest
 import comparisons
 import handnet
 import handnet.network
-from comparisons.cli import main
+from comparisons.cli import _parser, main
 from comparisons.diagnosis import wording
 from comparisons.mistakes.known import MISTAKES
 from comparisons.reference import complex_step, twin
@@ -74,6 +75,26 @@ def test_every_page_has_its_place_in_the_site():
 
 def test_the_readme_is_short():
     assert len(README.read_text().splitlines()) <= 130
+
+
+COMMAND = re.compile(r"^    handnet (.+)$", re.MULTILINE)
+
+
+def test_every_command_that_a_document_shows_is_one():
+    commands = [command for page in DOCUMENTS for command in COMMAND.findall(page.read_text())]
+    assert len(commands) > 15
+    for command in commands:
+        assert callable(_parser().parse_args(shlex.split(command, comments=True)).run), command
+
+
+def test_the_commands_of_the_readme_find_what_it_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    said = []
+    for command in COMMAND.findall(README.read_text()):
+        assert main([*shlex.split(command), "--out", str(tmp_path)]) == 1
+        said.append(capsys.readouterr().out)
+    assert "MISMATCH: slope_of_activation" in said[0]
+    assert "lets 10 of 35 known mistakes pass" in said[1]
 
 
 def test_the_worked_example_of_the_documents_is_checked_as_it_says(tmp_path, capsys):
