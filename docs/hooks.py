@@ -47,8 +47,11 @@ def _inside(link: re.Match[str]) -> str:
 
 def _without_formulas(text: str, formulas: list[str]) -> str:
     def kept(found: re.Match[str]) -> str:
-        display = "block" if found["block"] else "inline"
-        formulas.append(latex2mathml.converter.convert(found["block"] or found["inline"], display=display))
+        if found["inline"]:
+            formulas.append(latex2mathml.converter.convert(found["inline"]))
+        else:
+            formula = latex2mathml.converter.convert(found["block"], display="block")
+            formulas.append(f'<span style="display: block; overflow-x: auto">{formula}</span>')  # it may be wide
         return f"FORMULA{len(formulas) - 1}X"
 
     parts = CODE.split(text)
