@@ -47,11 +47,13 @@ def _inside(link: re.Match[str]) -> str:
 
 def _without_formulas(text: str, formulas: list[str]) -> str:
     def kept(found: re.Match[str]) -> str:
-        if found["inline"]:
-            formulas.append(latex2mathml.converter.convert(found["inline"]))
-        else:
-            formula = latex2mathml.converter.convert(found["block"], display="block")
-            formulas.append(f'<span style="display: block; overflow-x: auto">{formula}</span>')  # it may be wide
+        display = "block" if found["block"] else "inline"
+        formula = latex2mathml.converter.convert(found["block"] or found["inline"], display=display)
+        # Of the variants browsers know none any more; and what stands in a line of its own may be wide.
+        formula = formula.replace('mathvariant="bold"', 'style="font-weight: bold"')
+        formulas.append(
+            f'<span style="display: block; overflow-x: auto">{formula}</span>' if found["block"] else formula
+        )
         return f"FORMULA{len(formulas) - 1}X"
 
     parts = CODE.split(text)

@@ -34,6 +34,11 @@ def test_every_formula_is_set(site):
     assert not any("FORMULA" in text or "$$" in text for text in site.values())
 
 
+def test_what_the_note_marks_as_misprinted_is_bold(site):
+    marked = re.findall(r'<mi style="font-weight: bold">(\w)</mi>', site["the-note.html"])
+    assert marked == ["a", "a", "a"]
+
+
 def test_a_method_that_the_note_names_leads_to_its_description(site):
     assert 'href="api.html#handnet.Network.hidden_delta"' in site["the-note.html"]
     assert 'id="handnet.Network.hidden_delta"' in site["api.html"]
