@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test slow mistakes guards mutants lint wheel docs clean
+.PHONY: compare test slow mistakes guards mutants lint wheel docs lowest newest clean
 
 compare: .venv/installed
 	$(BIN)/handnet compare --html
@@ -50,10 +50,19 @@ docs: .venv-docs/installed
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
 	touch $@
 
+# The tests with the lowest versions that pyproject.toml claims, and with the newest that there are.
+lowest newest:
+	rm -rf .venv-$@
+	$(PYTHON) -m venv .venv-$@
+	grep -oE '[a-z-]+>=[0-9.]+' pyproject.toml | sed 's/>=/==/' | sort -u > .venv-$@/lowest.txt
+	touch .venv-$@/newest.txt
+	.venv-$@/bin/pip install --quiet -c .venv-$@/$@.txt -e ".[html,sweep]" hypothesis mpmath pytest
+	.venv-$@/bin/python -m pytest -q
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
 	touch $@
 
 clean:
-	rm -rf .venv .venv-wheel .venv-docs build dist reports site *.egg-info
+	rm -rf .venv .venv-* build dist reports site *.egg-info

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
+from comparisons.diagnosis.statements import consistent_with, stated_otherwise
 from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
 from comparisons.reference.truth import Truth
@@ -251,6 +252,10 @@ def check(
                 both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
+        calls = f"check({implementation.name}" + (f", layout={layout!r}" if layout else "")
+        consistent = stated_otherwise(put.trials, calls) if put.diagnosis else ""
+        if consistent and put.diagnosis:
+            put = replace(put, diagnosis=consistent_with(put.diagnosis, consistent))
         usual = put.trials  # which already show every known mistake
         if put.is_right and sizes is None and batch is None:
             far = far_probe(names, dtype, float(learning_rate), seed, summed, stated)

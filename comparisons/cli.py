@@ -21,6 +21,7 @@ from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.twin import checked_device
 from comparisons.studies import audit, compare, equations, grade, gradebook, planted, proof, speed, sweep, worked
+from comparisons.studies.apart import PATIENCE
 from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
 from comparisons.studies.rubric import read_rubric
@@ -166,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--points", required=True, metavar="points.toml", help="what there are points for")
     command.add_argument("--function", default="backprop", help="of each file that names none itself (backprop)")
     command.add_argument("--format", choices=gradebook.FORMATS, default="csv", help="whose files to write too")
-    command.add_argument("--time", type=float, default=20.0, metavar="SECONDS", help="for one submission (20)")
+    command.add_argument("--time", type=float, default=PATIENCE, metavar="SECONDS", help="for one submission (20)")
     command.add_argument("--jobs", type=int, help="submissions at a time (as many as there are cores)")
     command.set_defaults(run=_grade)
 

@@ -49,6 +49,7 @@ class Constant:
 ROUNDING, PROBLEM = "comparisons/reference/rounding.py", "comparisons/reference/quantities.py"
 EFFECTS, MATCHING = "comparisons/mistakes/effects.py", "comparisons/diagnosis/matching.py"
 PLANTED, WORKED = "comparisons/studies/planted.py", "comparisons/studies/worked.py"
+NUMBERS = "comparisons/studies/numbers.py"
 WRONG = "comparisons/diagnosis/wrong.py"
 CONSTANTS = (
     Constant(ROUNDING, "np.fmax(self.gamma({}) * size, other)", "9", ("18", "4.5", "90")),
@@ -64,8 +65,8 @@ CONSTANTS = (
     Constant("comparisons/subject/session.py", "TOGETHER = {}\n", "1e-5", ("2e-5", "0.5e-5")),
     Constant("comparisons/diagnosis/patterns.py", "DIFFERENCES = {}\n", "1e-12", ("2e-12", "0.5e-12")),
     Constant(WRONG, "return {}((distance(self.hand, self.torch) <= self.derived)", "bool", ("not ", "False and ")),
-    Constant(WORKED, "UNITS = {}\n", "1.5", ("3.0", "0.75")),
-    Constant(WORKED, "DRIFT = {}\n", "10", ("20", "5")),
+    Constant(NUMBERS, "UNITS = {}\n", "1.5", ("3.0", "0.75")),
+    Constant(NUMBERS, "DRIFT = {}\n", "10", ("20", "5")),
     Constant(WORKED, "CHANCE = {}\n", "0.1", ("0.2", "0.05")),
     Constant(PLANTED, "VISIBLE = {}\n", "2", ("4", "1")),
     # Of the share, the part that may be missed.

@@ -1086,7 +1086,10 @@ def test_an_unknown_cost_keeps_nothing_else_from_being_named():
     diagnosis = check(cross_entropy, layout="columns").diagnosis
     assert diagnosis.first_wrong == ("cost", None)
     assert diagnosis.mistakes == ("no_output_slope",)
-    cost, besides = diagnosis.message.split("Besides:\n")
+    consistent, following, rest = diagnosis.message.split("\n", 2)
+    assert consistent == "consistent, but not as stated: it is right for cost='binary_cross_entropy'"
+    assert following == "Next: check(cross_entropy, layout='columns', cost='binary_cross_entropy')"
+    cost, besides = rest.split("Besides:\n")
     assert cost.startswith("Where: C is the first wrong quantity.\nWhy: no known mistake explains it")
     assert besides.startswith("Where: delta^(3) is the first wrong quantity")
     assert "as if the cost were a cross-entropy [no_output_slope]" in besides

@@ -193,7 +193,9 @@ def test_what_the_data_cannot_show_comes_from_making_the_mistakes(rng):
     assert compare(net, x, t, steps=2).blind == ()
     assert compare(net, x, t).blind == ("accumulated_gradient",)
     one = set(compare(net, x[:1], t[:1], steps=2).blind)
-    assert one == {"last_sample_only"} | {name for name in MISTAKES if name.endswith(("batch_sum", "averaged_twice"))}
+    assert one == {"last_sample_only", "targets_broadcast"} | {
+        name for name in MISTAKES if name.endswith(("batch_sum", "averaged_twice"))
+    }
     kept = set(compare(net, x, t, steps=2, train_biases=False).blind)
     assert kept == {"bias_not_updated"}
 
@@ -328,3 +330,72 @@ def test_finite_differences_are_told_by_most_numbers(rng, wrong, claimed):
     x, t = samples(rng)
     said = str(compare(Differences(Network.random(SIZES, rng=rng).weights), x, t))
     assert ("as finite differences are" in said) == claimed
+
+
+# Patterns.
+
+
+def gradients_of(change):
+    """A backpropagation whose gradients are changed: change(l, gradient, activations, deltas)."""
+
+    def backprop(weights, inputs, targets):
+        result = Network(weights).backprop(inputs, targets)
+        changed = [change(l, g.copy(), result.activations, result.deltas) for l, g in enumerate(result.gradients, 1)]
+        return {"activations": result.activations, "deltas": result.deltas, "gradients": changed}
+
+    return backprop
+
+
+@pytest.mark.parametrize(
+    ("rows", "factor", "said"),
+    [
+        (slice(None, -1), lambda n: 2.0, "only the weights are wrong, the others are right: these are 2 times"),
+        (slice(-1, None), lambda n: -1 / n, "only the biases are wrong, the others are right: these are -1 / N times"),
+        (slice(-1, None), lambda n: 0.123, "only the biases are wrong, the others are right: these are 0.123 times"),
+        (slice(-1, None), lambda n: n**0.5, "only the biases are wrong, the others are right."),
+    ],
+    ids=["2", "-1 / N", "a number", "another at each step"],
+)
+def test_a_factor_in_a_part_of_one_layer_is_said(rows, factor, said):
+    def change(l, gradient, activations, deltas):
+        if l == 2:
+            gradient[rows] *= factor(len(activations[0]))
+        return gradient
+
+    diagnosis = check(gradients_of(change), sizes=(2, 5, 4, 3)).diagnosis
+    assert diagnosis.first_wrong == ("gradient", 2)
+    assert said in str(diagnosis)
+
+
+def test_a_gradient_of_other_vectors_is_told_by_them():
+    def change(l, gradient, activations, deltas):
+        if l == 2:
+            gradient[:-1] = activations[2].T @ deltas[2]
+        return gradient
+
+    diagnosis = check(gradients_of(change), sizes=(2, 4, 4, 4)).diagnosis
+    assert diagnosis.mistakes == ("other_factor",)
+    assert "it is made of a^(2) for a^(1) and delta^(3) for delta^(2) [other_factor]." in str(diagnosis)
+
+
+def test_a_sum_over_the_nodes_in_the_place_of_the_samples_is_told():
+    def change(l, gradient, activations, deltas):
+        if l == 2:
+            gradient[:-1] = activations[1] @ deltas[1]
+        return gradient
+
+    diagnosis = check(gradients_of(change), sizes=(2, 4, 3), batch=4).diagnosis
+    assert diagnosis.mistakes == ("summed_over_nodes",)
+    assert "a^(1) delta^(2), the sum over the nodes" in str(diagnosis)
+
+
+@pytest.mark.parametrize(("wrong", "named"), [(np.asarray, True), (lambda d: d.sum(axis=1), False)])
+def test_biases_that_are_not_summed_over_the_samples_are_named_and_summed_over_the_nodes_are_not(wrong, named):
+    def backprop(weights, inputs, targets):
+        stacked = [np.vstack([w.T, b]) for w, b in weights]
+        result = Network(stacked).backprop(inputs, targets)
+        return [(g[:-1].T, wrong(d)) for g, d in zip(result.gradients, result.deltas, strict=True)]
+
+    diagnosis = check(backprop, layout="linear").diagnosis
+    assert diagnosis.first_wrong == ("gradient", 3)
+    assert (diagnosis.mistakes == ("biases_not_summed",)) == named

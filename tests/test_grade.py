@@ -24,10 +24,13 @@ from comparisons.cli import main
 from comparisons.diagnosis.hint import hint
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.variants import Variant
+from comparisons.output.outcome import Outcome
+from comparisons.studies import grade as grading
 from comparisons.studies.apart import MOST_BYTES, apart
 from comparisons.studies.grade import graded, readable
 from comparisons.studies.proof import Planted
 from comparisons.studies.rubric import GRADE_COLUMNS, VISIBILITY, rubric_of
+from comparisons.studies.work import cores
 from comparisons.subject.implementation import load
 from handnet import Network
 
@@ -128,7 +131,17 @@ def test_what_is_wrong_in_a_deeper_network_alone_is_laid_at_its_layer():
 
     earned = grade(shallow, {"points": {"activation": 1, "delta output": 2, "delta hidden": 4, "delta 3": 8}})
     assert earned.points == 3
-    assert earned.hint == "Look at delta^(3), of layer 3 of 5: it is the first wrong quantity."
+    assert earned.hint == "Look at delta^(3), of layer 3 of 4: it is the first wrong quantity."
+
+
+def test_what_could_not_be_judged_earns_nothing_and_is_said():
+    def in_tanh(weights, inputs, targets):
+        return Network(weights, "tanh").backprop(inputs, targets).gradients
+
+    options = {"sizes": [64, 64, 64, 64, 64, 10], "activation": "tanh", "dtype": "float32"}
+    earned = grade(in_tanh, {"points": {"gradient": 1, "gradient 1": 2}} | options)
+    assert (earned.points, earned.standings) == (0, ("not judged", "not judged"))
+    assert earned.hint == "Nothing is wrong, but not every quantity could be judged."
 
 
 def test_a_function_that_raises_and_is_right_elsewhere_earns_nothing():
@@ -261,6 +274,27 @@ def test_a_process_that_does_not_answer_is_ended_and_said(function, item, second
     assert re.fullmatch(problem, answer.problem)
 
 
+def test_what_a_process_has_started_ends_with_it(tmp_path):
+    noted = tmp_path / "pid"
+    command = f"sleep 600 & echo $! > {noted}.new; mv {noted}.new {noted}; sleep 600"
+    list(apart(os.system, [command], seconds=1))
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("needs /proc")
+    command_line, looks = Path("/proc", noted.read_text().strip(), "cmdline"), 0
+    while command_line.exists() and command_line.read_bytes():  # until the signal has come
+        time.sleep(0.01)
+        looks += 1
+        assert looks < 1000
+
+
+def test_a_submission_has_twenty_seconds_and_every_core_by_default(monkeypatch):
+    given = []
+    monkeypatch.setattr(grading, "outcome", lambda *arguments: given.extend(arguments) or Outcome(True, ""))
+    assert main(["grade", RIGHT, *POINTS]) == 0
+    assert given[0] == [f"{RIGHT}:backprop"]
+    assert given[-2:] == [20, cores()]
+
+
 def test_what_prints_little_answers():
     answers = dict(apart(len, ["abc", "", "a"], jobs=2))
     assert {i: answer.value for i, answer in answers.items()} == {0: 3, 1: 0, 2: 1}
@@ -282,6 +316,7 @@ BEHAVIOUR = {
     "raises": ("raise RuntimeError('on import')", "raised RuntimeError: on import (raises.py:1)"),
     "broken": ("def backprop(:", "raised SyntaxError"),
     "quits": ("import sys\nsys.exit('enough')", "raised SystemExit: enough"),
+    "writes": ("def backprop(w, x, t): open(__file__ + '.big', 'wb').write(bytes(2 << 20))", "OSError"),
     "empty": ("", "empty.py has no backprop"),
     "odd": ("def backprop(w, x, t): raise ValueError('a\\x00b\\udc80')", "ValueError: a\\x00b\\udc80"),
     "number": ("backprop = 3", "backprop is of type int: expected a function"),
@@ -300,7 +335,7 @@ def test_whatever_one_submission_does_the_others_keep_their_points(tmp_path, cap
     submissions = [RIGHT, *files, WRONG]
     assert main(["grade", *submissions, *POINTS, "--format", "junit", "--out", str(out), "--jobs", "3"]) == 1
     said = capsys.readouterr().out
-    assert said.strip().splitlines()[-1].startswith("11 submissions: 1 with all points, 1.64 of 11 points in the mean")
+    assert said.strip().splitlines()[-1].startswith("12 submissions: 1 with all points, 1.5 of 11 points in the mean")
     frame = pd.read_csv(out / "grade.csv", keep_default_na=False)
     assert tuple(frame.columns) == GRADE_COLUMNS
     assert frame["submission"].tolist() == submissions
@@ -326,7 +361,7 @@ def test_a_submission_that_loops_for_ever_is_ended(tmp_path, capsys):
 
 def test_an_exception_does_not_fill_the_disk(tmp_path):
     (file,) = write(tmp_path, long="raise ValueError('x' * 10_000_000)")
-    assert len(graded((f"{file}:backprop", rubric_of({"points": {"cost": 1}})))["hint"]) < 5000
+    assert len(graded((f"{file}:backprop", rubric_of({"points": {"cost": 1}})))["hint"]) == 4000
     assert readable("a\x1b[31m\n") == "a\\x1b[31m\n"
 
 

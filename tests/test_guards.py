@@ -14,11 +14,11 @@ import pytest
 from comparisons.checks import hand_quantities
 from comparisons.diagnosis.diagnose import diagnose
 from comparisons.mistakes.effects import blind, effects
-from comparisons.mistakes.variants import Variant, pairs, singles
+from comparisons.mistakes.variants import pairs, singles
 from comparisons.reference.complex_step import third_opinion
 from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
-from comparisons.studies import planted, proof, worked
+from comparisons.studies import numbers, planted, proof, worked
 from comparisons.studies.cases import CASES, case
 from comparisons.studies.examples import read_example
 from comparisons.studies.sweep import BLOCK
@@ -318,13 +318,12 @@ def test_a_printed_number_may_lie_ten_times_as_far_off_as_the_two_trainings_drif
     tmp_path, monkeypatch, times, verdict
 ):
     autograd = checked(tmp_path, cost("0.298371109"))["autograd"].item()
-    trained = worked._trained
+    recomputed = numbers.recomputed
 
-    def drifted(example, variants, **options):
-        values = trained(example, variants, **options)
-        return {n: value + 1e-4 for n, value in values.items()} if variants == [Variant(())] else values
+    def drifted(example, passes, *options):
+        return {n: value + 1e-4 for n, value in recomputed(example, passes, *options).items()}
 
-    monkeypatch.setattr(worked, "_trained", drifted)
+    monkeypatch.setattr(numbers, "recomputed", drifted)
     frame = checked(tmp_path, cost(f"{autograd + times * 1e-4:.12f}"))
     assert frame["verdict"].tolist() == [verdict]
 
@@ -345,14 +344,14 @@ def test_as_many_mistakes_apply_as_did():
         for activation in proof.ACTIVATIONS:
             alone = list(singles(len(sizes) - 1))
             add_applying(count, alone, sizes, activation)
-    assert count == {"all": 3019, "gradients": 2514}
+    assert count == {"all": 3664, "gradients": 3159}
 
 
 def test_as_many_pairs_of_mistakes_apply_as_did():
     count = dict.fromkeys(proof.GIVEN, 0)
     for activation in proof.ACTIVATIONS:
         add_applying(count, list(pairs()), proof.FOR_PAIRS, activation)
-    assert count == {"all": 2854, "gradients": 2715}
+    assert count == {"all": 3127, "gradients": 2988}
 
 
 def add_applying(count, variants, sizes, activation):

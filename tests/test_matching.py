@@ -172,3 +172,53 @@ def test_numbers_as_near_as_float32_but_neither_float32_nor_of_rounded_weights_a
     problem = network_problem()
     given = {key: value * (1 + 3e-8) for key, value in right(problem).items()}
     assert explained((problem, given)) == []
+
+
+# Under a factor.
+
+
+def scaled(given, factor):
+    return {key: value * factor if key[0] in ("delta", "gradient") else value for key, value in given.items()}
+
+
+def test_under_a_factor_of_all_derivatives_the_mistake_is_found_and_the_factor_said():
+    few, many = (network_problem((2, 3, 4, 2)) for _ in range(2))
+    many = replace(many, inputs=np.tile(many.inputs, (2, 1)) ** 2, targets=np.tile(many.targets, (2, 1)))
+    parts = ("activation", "delta", "gradient")
+    asked = [(p, only(mistaken(p, "no_hidden_slope"), *parts)) for p in (few, many)]
+    named = explained(*((p, scaled(given, -2 * len(p.inputs))) for p, given in asked))
+    assert named == ["-2 N times no_hidden_slope"]
+    # Another number of samples, the same factor: it is a number, and no N.
+    assert explained(*((p, scaled(given, 0.37)) for p, given in asked)) == ["0.37 times no_hidden_slope"]
+    # A factor that changes from one question to the next is none.
+    assert explained(*((p, scaled(given, f)) for (p, given), f in zip(asked, (0.37, 0.71), strict=True))) == []
+
+
+def test_under_a_factor_two_mistakes_are_found_too():
+    problem = network_problem((2, 3, 4, 2))
+    given = only(mistaken(problem, "no_output_slope", "no_hidden_slope"), "gradient")
+    assert explained((problem, scaled(given, 12.0))) == ["12 times no_output_slope + no_hidden_slope"]
+
+
+def test_where_a_factor_is_all_that_is_wrong_no_mistake_is_named():
+    problem = network_problem()
+    assert explained((problem, scaled(only(right(problem), "gradient"), 0.37))) == []
+
+
+def test_of_weights_after_the_step_the_factor_is_that_of_the_step():
+    problem = network_problem((2, 3, 4, 2))
+    new = only(mistaken(problem, "no_hidden_slope"), "weight")
+    given = {(name, l): problem.weights[l - 1] + 0.37 * (w - problem.weights[l - 1]) for (name, l), w in new.items()}
+    assert explained((problem, given)) == ["0.37 times no_hidden_slope"]
+
+
+# To a few digits.
+
+
+@pytest.mark.parametrize(("off", "named"), [(0.5e-4, True), (2e-4, False)])
+def test_a_mistake_is_known_by_four_digits_where_a_difference_quotient_has_no_more(off, named):
+    problem = network_problem((2, 3, 4, 2))
+    given = only(mistaken(problem, "reversed_error"), "gradient")
+    noise = np.random.default_rng(1)
+    rough = {k: g + off * np.abs(g).max() * np.sign(noise.standard_normal(g.shape)) for k, g in given.items()}
+    assert (explained((problem, rough))[:1] == ["reversed_error"]) == named

@@ -15,7 +15,7 @@ from comparisons.verdict.judging import measure
 from handnet import Network
 
 SIZES = (4, 4, 4, 4)
-OWN = {"sigmoid": ("sigmoid_slope", "sigmoid_activation"), "tanh": ("tanh_slope", "tanh_activation")}
+OWN = {name: (f"{name}_slope", f"{name}_slope_at_z", f"{name}_activation") for name in ("sigmoid", "tanh")}
 
 
 @pytest.fixture(params=["sigmoid", "tanh"])
@@ -44,6 +44,7 @@ FIRST = {
     "output_not_activated": ("activation", 3),
     "no_output_slope": ("delta", 3),
     "reversed_error": ("delta", 3),
+    "targets_broadcast": ("cost", None),
     "no_half": ("cost", None),
     "batch_sum": ("cost", None),
     "averaged_twice": ("cost", None),
@@ -58,15 +59,24 @@ FIRST = {
     "slope_of_preactivation": ("delta", 3),
     "tanh_slope": ("delta", 3),
     "sigmoid_slope": ("delta", 3),
+    "sigmoid_slope_at_z": ("delta", 3),
+    "tanh_slope_at_z": ("delta", 3),
+    "relu_slope": ("delta", 3),
     "slope_one_minus_a": ("delta", 3),
     "no_hidden_slope": ("delta", 2),
+    "error_passed_down": ("delta", 2),
+    "slope_at_gradient": ("delta", 3),
     "no_transpose": ("delta", 2),
     "updated_weights": ("delta", 2),
     "wrong_weights": ("delta", 2),
     "wrong_row_stripped": ("delta", 2),
     "wrong_layer_below": ("gradient", 3),
+    "output_for_input": ("gradient", 1),
+    "output_delta": ("gradient", 2),
     "last_sample_only": ("gradient", 3),
     "bias_not_trained": ("gradient", 3),
+    "bias_without_slope": ("gradient", 3),
+    "bias_from_weights": ("gradient", 3),
     "bias_sum_of_all": ("gradient", 3),
     "bias_mean_of_all": ("gradient", 3),
     "gradient_batch_sum": ("gradient", 3),
@@ -198,6 +208,7 @@ def test_what_does_not_fit_the_shapes_leaves_the_others_alone(rng):
     with pytest.raises(NotApplicable):
         mistaken_steps(Variant(("no_transpose",)), [problem])
     misfits = {"no_transpose", "wrong_weights", "wrong_layer_below", "transposed_gradient"}
+    misfits |= {"output_for_input", "output_delta"}
     variants = [Variant((name,)) for name in MISTAKES if name != "single_precision"]
     lineup = Lineup(variants)
     made = lineup.run(problem)

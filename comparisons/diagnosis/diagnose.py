@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from comparisons.diagnosis.matching import explanations
 from comparisons.diagnosis.patterns import pattern_of
 from comparisons.diagnosis.single_sample import read_off_single
@@ -72,8 +74,7 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     misshapen = {(trial.case, key) for trial in trials for key in trial.misshapen}
     numbers = [m for m in wrong if (m.case, m.key) not in misshapen]
     if not numbers:
-        key = wrong[0].key
-        return Diagnosis(key, (), (), f"{headline(key, trials[0])}\nWhy: it has another shape than it should.")
+        return _misshapen(wrong[0].key, trials)
     seen = of_measured(numbers[0], trials)
     if seen.is_rounding:
         return Diagnosis(seen.key, (), (), _rounding_only(seen))
@@ -118,11 +119,18 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
         how, wrong = ", read off the gradients of a single sample", [read_off]
     # The sentence and the number under it are of the same step of the same probe.
     patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
-    shown, pattern = next((pair for pair in patterns if pair[1]), patterns[0])
-    why = f"Why: no known mistake explains it{'; ' + pattern if pattern else ''}."
-    mend = SAY_MORE if not how and _could_come_from_above(shown.key, trials) else should_be_text(shown.key, trials[0])
+    shown, pattern = next((pair for pair in patterns if pair[1].said), patterns[0])
+    name = (pattern.name,) if pattern.name else ()
+    why = f"Why: {pattern.said} [{pattern.name}]." if name else "Why: no known mistake explains it."
+    if pattern.said and not name:
+        why = f"{why.rstrip('.')}; {pattern.said}."
+    mend = (
+        SAY_MORE
+        if not how and not name and _could_come_from_above(shown.key, trials)
+        else should_be_text(shown.key, trials[0])
+    )
     said = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
-    return Diagnosis(shown.key, (), (), "\n".join(said))
+    return Diagnosis(shown.key, name, name, "\n".join(said))
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
@@ -148,6 +156,31 @@ def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
     found = diagnose([alone], again)
     where = f"Where: network {', '.join(map(str, network))} of the stack: "
     return found and replace(found, message=where + found.message.removeprefix("Where: "))
+
+
+def _misshapen(key: Key, trials: Sequence[Trial]) -> Diagnosis:
+    """The diagnosis where all that is wrong has another shape."""
+    said, name = "it has another shape than it should", ""
+    if _biases_not_summed(trials):
+        name = "biases_not_summed"
+        said = f"the biases' gradients are not summed over the samples: one sample's have the right shape [{name}]"
+    lines = [headline(key, trials[0]), f"Why: {said}."]
+    lines += [should_be_text(key, trials[0])] if name else []
+    return Diagnosis(key, (name,) if name else (), (name,) if name else (), "\n".join(lines))
+
+
+def _biases_not_summed(trials: Sequence[Trial]) -> bool:
+    """Whether of gradients the biases alone have another shape, where there is more than one sample."""
+    seen = set()
+    for trial in trials:
+        for truth, given in zip(trial.truths, trial.given, strict=True):
+            several = len(truth.problem.inputs) > 1
+            for key in trial.misshapen & given.keys():
+                biases, weights = np.isnan(given[key][-1]), np.isnan(given[key][:-1])
+                if key[0] != "gradient" or weights.any() or biases.all() != several:
+                    return False
+                seen.add(several)
+    return seen == {True, False}
 
 
 def _only_turned(trials: Sequence[Trial]) -> Diagnosis | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from comparisons.mistakes.effects import MARGIN, in_chunks
 from comparisons.mistakes.known import narrowed, widened
 from comparisons.mistakes.lineup import Lineup
 from comparisons.mistakes.variants import Variant, applicable, pairs, singles
+from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.reference.truth import Pair, Truth
 from comparisons.verdict.distance import distance
 from comparisons.verdict.measured import Measured
@@ -21,6 +24,14 @@ from handnet.activations import FloatArray
 ROUNDED = 8
 # How many times nearer than to autograd the implementation must be to a mistake that is to explain it.
 NEARER = 100
+# What a factor of the cost is a factor of.
+DERIVATIVES = ("delta", "gradient", "weight")
+# Of fewer derivatives one mistake or another gives any, under some factor.
+FEWEST = 6
+# Factors of two steps are the same where they agree to this, and have a name where they are it to this.
+SAME, NAMED = 1e-6, 1e-9
+# Difference quotients are right to at least so large a part of the largest number.
+ROUGH = 1e-4
 
 
 # Which known mistakes explain the numbers.
@@ -28,6 +39,8 @@ NEARER = 100
 
 def explanations(trials: Sequence[Trial], first: Measured) -> list[Variant]:
     """Return the simplest known mistakes that explain the numbers: alone, else in some layers, else two.
+
+    Where there are none, once more under one factor of all derivatives; then those that give the first digits alone.
 
     Parameters
     ----------
@@ -44,6 +57,8 @@ def explanations(trials: Sequence[Trial], first: Measured) -> list[Variant]:
     names = applicable(problem.stated, problem.activation)
     alone = _fitting(_suspects(singles(top, names), first, trials[0]), trials)
     found = alone or _fitting(_suspects(pairs(names), first, trials[0]), trials)
+    found = found or _but_for_a_factor(top, names, first, trials)
+    found = found or _roughly_fitting(_suspects(singles(top, names), first, trials[0]), trials)
     # A placement that comes to the same as the mistake everywhere says nothing new.
     everywhere = {variant.mistakes for variant in found if variant.placement == "everywhere"}
     found = [v for v in found if v.placement == "everywhere" or v.mistakes not in everywhere]
@@ -60,13 +75,21 @@ def _suspects(variants: Iterable[Variant], first: Measured, trial: Trial) -> lis
     return [v for v in variants if "single_precision" not in v.mistakes and v.computes(top) & causes]
 
 
-def _fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
+def _fitting(variants: Sequence[Variant], trials: Sequence[Trial], rough: float = 0.0) -> list[Variant]:
     """The variants whose numbers are all that was given, some of them nearer to it than autograd's."""
-    chunks = in_chunks(variants, trials[0].truths[0])
-    return [variant for _, some in chunks for variant in _fitting_chunk(some, trials)]
+    found: list[Variant] = []
+    for _, some in in_chunks(variants, trials[0].truths[0]):
+        # What does not fit the first answer need not be tried on the others.
+        fits, _ = _fit_of(some, [trials[0].of_first_step()], rough)
+        possible = [variant for variant, fit in zip(some, fits, strict=True) if fit]
+        if possible:
+            fits, nearer = _fit_of(possible, trials, rough)
+            found += [variant for variant, fit in zip(possible, fits & nearer, strict=True) if fit]
+    return found
 
 
-def _fitting_chunk(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
+def _fit_of(variants: Sequence[Variant], trials: Sequence[Trial], rough: float) -> tuple[Any, Any]:
+    """For each variant: whether it gives all the numbers, and some of them far better than autograd."""
     fits, nearer = np.ones(len(variants), bool), np.zeros(len(variants), bool)
     for trial in trials:
         lineup = Lineup(variants)
@@ -77,27 +100,171 @@ def _fitting_chunk(variants: Sequence[Variant], trials: Sequence[Trial]) -> list
         if not trial.misshapen and not trial.turned:
             fits &= possible
         for step, key, given, pair in trial.answers():
-            fit, near = _resemblance(given, made[step][key], pair)
+            fit, near = _resemblance(given, made[step][key], pair, rough)
             fits &= fit | ~possible
             nearer |= near & possible
-    return [variant for variant, fit in zip(variants, fits & nearer, strict=True) if fit]
+    return fits, nearer
 
 
-def _resemblance(given: FloatArray, made: FloatArray, pair: Pair) -> tuple[Any, Any]:
-    """For each variant: whether all numbers given are its own, and whether some are far from autograd's."""
+def _resemblance(given: FloatArray, made: FloatArray, pair: Pair, rough: float = 0.0) -> tuple[Any, Any]:
+    """For each variant: whether all numbers given are its own, and whether some are far from autograd's.
+
+    A rough resemblance is one to this part of the largest number.
+    """
     right, tolerance = pair
     axes = tuple(range(-given.ndim, 0))
     with np.errstate(all="ignore"):
         # The tolerance of the right numbers, carried over to the scale of the mistaken ones; the right may all be 0.
         least = ROUNDED * float(np.finfo(made.dtype).eps)
         relative = tolerance.max(initial=0.0) / np.abs(right).max(initial=0.0)
-        relative = max(relative, least) if np.isfinite(relative) else least
+        relative = max(relative, least, rough / MARGIN) if np.isfinite(relative) else least
         scale = np.abs(made).max(axis=axes, keepdims=True).astype(np.float64)
         allowed = MARGIN * np.fmax(tolerance, relative * scale)
         to_mistake, to_right = distance(given, made.astype(np.float64)), distance(given, right)
         fit = (to_mistake <= allowed).all(axis=axes)
         near = ((to_right > tolerance) & (to_right >= NEARER * to_mistake)).any(axis=axes)
     return fit, near
+
+
+# Under a factor: a sign, a 2, a sum for a mean. It is found, not guessed.
+
+
+def _but_for_a_factor(top: int, names: Sequence[str], first: Measured, trials: Sequence[Trial]) -> list[Variant]:
+    """The variants that explain the numbers once a factor is taken out that all derivatives have in common.
+
+    None where a factor is all that is wrong with them.
+    """
+    told = sum(given.size for _, key, given, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
+    if first.key[0] not in DERIVATIVES or told < FEWEST or _scaled_fit_of([Variant(())], trials)[0].all():
+        return []
+    return _fitting_scaled(list(singles(top, names)), trials) or _fitting_scaled(list(pairs(names)), trials)
+
+
+def _fitting_scaled(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
+    found: list[Variant] = []
+    for _, some in in_chunks([v for v in variants if "single_precision" not in v.mistakes], trials[0].truths[0]):
+        fits, _, _ = _scaled_fit_of(some, [trials[0].of_first_step()])
+        possible = [variant for variant, fit in zip(some, fits, strict=True) if fit]
+        if not possible:
+            continue
+        fits, nearer, factors = _scaled_fit_of(possible, trials)
+        for i in np.flatnonzero(fits & nearer):
+            name = common_factor([(problem, float(factor[i])) for problem, factor in factors if factor[i]])
+            # Without a factor it would have been found before, if it were near enough.
+            found += [replace(possible[i], factor=name)] if name not in ("", "1") else []
+    return found
+
+
+def _scaled_fit_of(
+    variants: Sequence[Variant], trials: Sequence[Trial]
+) -> tuple[Any, Any, list[tuple[Problem, FloatArray]]]:
+    """The same as `_fit_of` under a factor of each step, and these factors."""
+    fits, nearer = np.ones(len(variants), bool), np.zeros(len(variants), bool)
+    factors: list[tuple[Problem, FloatArray]] = []
+    for trial in trials:
+        lineup = Lineup(variants)
+        made = [lineup.run(truth.problem) for truth in trial.truths]
+        fits[list(lineup.misfits)] = False
+        for step, truth in enumerate(trial.truths):
+            answers = [(key, given, pair) for at, key, given, pair in trial.answers() if at == step]
+            derived = [answer for answer in answers if answer[0][0] in DERIVATIVES]
+            factor, fit, near = _scaled_resemblance(truth.problem, derived, made[step], len(variants))
+            factors.append((truth.problem, factor))
+            fits &= fit
+            nearer |= near
+            for key, given, pair in answers:
+                # No factor is in the activations; the cost may have its own.
+                fits &= _resemblance(given, made[step][key], pair)[0] if key[0] == "activation" else True
+    return fits, nearer, factors
+
+
+def _scaled_resemblance(
+    problem: Problem, derived: Sequence[tuple[Key, FloatArray, Pair]], made: Quantities, count: int
+) -> tuple[FloatArray, Any, Any]:
+    """For each variant: its factor in this step, whether all derivatives fit with it, and are far from the right ones.
+
+    The factor is that of least squares; 0 where there is nothing to tell it from.
+    """
+    sides = []
+    for key, given, (right, tolerance) in derived:
+        # Of a weight what the step adds to it, which is the derivative's multiple.
+        start = problem.weights[(key[1] or 1) - 1].astype(np.float64) if key[0] == "weight" else 0.0
+        mine = np.broadcast_to(made[key].astype(np.float64), (count, *given.shape)) - start
+        sides.append((given - start, mine, right - start, tolerance))
+    with np.errstate(all="ignore"):
+        factor = _least_squares([(given, mine) for given, mine, _, _ in sides], count)
+        of_right = _least_squares([(given, right[np.newaxis]) for given, _, right, _ in sides], 1)
+        fit, near = np.ones(count, bool), np.zeros(count, bool)
+        for given, mine, right, tolerance in sides:
+            axes, by = tuple(range(1, mine.ndim)), (-1, *(1 for _ in given.shape))
+            times = factor.reshape(by)
+            sharp = tolerance.max(initial=0.0) / np.abs(right).max(initial=0.0)
+            relative = np.fmax(sharp if np.isfinite(sharp) else 0.0, ROUNDED * float(np.finfo(mine.dtype).eps))
+            scale = np.abs(times * mine).max(axis=axes, keepdims=True)
+            allowed = MARGIN * np.fmax(tolerance, relative * scale)
+            to_mistake, to_right = distance(given, times * mine), distance(given, of_right.reshape(by) * right)
+            fit &= (to_mistake <= allowed).all(axis=axes)
+            near |= ((to_right > allowed) & (to_right >= NEARER * to_mistake)).any(axis=axes)
+    return factor, fit, near
+
+
+def _least_squares(sides: Sequence[tuple[FloatArray, FloatArray]], count: int) -> FloatArray:
+    """The factor by which the second of all sides comes nearest to the first, for each of a stack."""
+    products, squares = np.zeros(count), np.zeros(count)
+    for given, mine in sides:
+        axes = tuple(range(1, mine.ndim))
+        # Each quantity counts the same, however large it is.
+        size = np.square(mine).sum(axis=axes)
+        products += np.where(size > 0, (given * mine).sum(axis=axes) / size, 0.0)
+        squares += size > 0
+    return np.where(squares > 0, products / np.fmax(squares, 1), 0.0)
+
+
+def common_factor(factors: Sequence[tuple[Problem, float]]) -> str:
+    """Return what the factors of all steps have in common, in terms of 2, N, m_L and m_0, or as a number; else ""."""
+    names = [factor_names(factor, problem) for problem, factor in factors]
+    for name in names[0] if names else ():
+        if all(name in others for others in names):
+            return name
+    values = [factor for _, factor in factors]
+    same = bool(values) and np.allclose(values, values[0], rtol=SAME, atol=0.0)
+    return f"{values[0]:.10g}" if same else ""
+
+
+def factor_names(factor: float | None, problem: Problem) -> list[str]:
+    """Return the factor in terms of 2, N, m_L and m_0, the simplest first; on other sizes others of these fail."""
+    if factor is None:
+        return []
+    sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
+    powers = product((1, -1, 0), repeat=len(sizes))
+    names = []
+    for tried in sorted(powers, key=lambda tried: sum(map(abs, tried))):
+        value = float(np.prod([size**power for size, power in zip(map(float, sizes.values()), tried, strict=True)]))
+        if np.isclose(abs(factor), value, rtol=NAMED, atol=0.0):
+            above = " ".join(name for name, power in zip(sizes, tried, strict=True) if power > 0) or "1"
+            below = " ".join(name for name, power in zip(sizes, tried, strict=True) if power < 0)
+            names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
+    return names
+
+
+# To a few digits alone: finite differences, an epsilon.
+
+
+def _roughly_fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
+    """The variants that give the first digits of all numbers, and far more of them than autograd."""
+    found = _fitting(variants, trials, ROUGH)
+    return [replace(variant, digits=_digits(variant, trials)) for variant in found]
+
+
+def _digits(variant: Variant, trials: Sequence[Trial]) -> int:
+    """How many digits of each quantity's largest number the variant gives right."""
+    off = 0.0
+    for trial in trials:
+        lineup = Lineup([variant])
+        made = [lineup.run(truth.problem) for truth in trial.truths]
+        for step, key, given, _ in trial.answers():
+            off = max(off, float(distance(given, made[step][key]).max() / np.abs(given).max()))
+    return int(-np.log10(off))
 
 
 def _single_precision(trials: Sequence[Trial]) -> bool:

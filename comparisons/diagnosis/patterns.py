@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
+from comparisons.diagnosis.matching import common_factor, factor_names
 from comparisons.diagnosis.wrong import Wrong
-from comparisons.reference.quantities import Problem, quantity_name
+from comparisons.mistakes.seams import Seams
+from comparisons.reference.quantities import quantity_name
 from comparisons.verdict.distance import distance
 from comparisons.verdict.trial import Trial
 from handnet.activations import FloatArray
@@ -17,7 +20,14 @@ from handnet.activations import FloatArray
 DIFFERENCES = 1e-12
 
 
-def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) -> str:
+class Pattern(NamedTuple):
+    """What numbers have in common with others, in words, and the name of the mistake where that makes it plain."""
+
+    said: str
+    name: str = ""
+
+
+def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) -> Pattern:
     """What the numbers have in common with autograd's, where no known mistake explains them.
 
     Parameters
@@ -26,10 +36,12 @@ def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) ->
     """
     hand, torch = _compared(wrong)
     if not np.isfinite(hand).all():
-        return "it is not finite"
+        return Pattern("it is not finite")
     it = "its step" if wrong.key[0] == "weight" else "it"
-    factor = _factor(it, wrong, alike)
-    return factor or _off_by(it, hand, torch) or _part(it, wrong) or _order(wrong, trials)
+    factor = _factor(it, wrong, alike) or _off_by(it, hand, torch)
+    if not factor and (other := _product(wrong, alike)):
+        return other
+    return Pattern(factor or _part(it, wrong, alike) or _order(wrong, trials))
 
 
 def _compared(wrong: Wrong) -> tuple[FloatArray, FloatArray]:
@@ -43,7 +55,7 @@ def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
     factor = _constant(wrong)
     # One number is always some factor times another.
     if factor is not None and sum(one.hand.size for one in alike) > 1 and None not in factors:
-        names = [_factor_names(one, other.problem) for one, other in zip(factors, alike, strict=True)]
+        names = [factor_names(one, other.problem) for one, other in zip(factors, alike, strict=True)]
         name = next((name for name in names[0] if all(name in others for others in names)), "")
         if name or all(np.isclose(one, factor, rtol=1e-6, atol=0.0) for one in factors if one is not None):
             number = "" if name.lstrip("-").isdecimal() else f", which is {name}" if name else ""
@@ -79,30 +91,67 @@ def _constant_along(excess: FloatArray, axis: int) -> bool:
     return bool(several.any() and np.isfinite(most[telling]).all() and _same(least[telling], most[telling]))
 
 
-def _factor_names(factor: float | None, problem: Problem) -> list[str]:
-    """The factor in terms of 2, N, m_L and m_0, the simplest first; on other sizes others of these fail."""
-    if factor is None:
-        return []
-    sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
-    powers = product((1, -1, 0), repeat=len(sizes))
-    names = []
-    for tried in sorted(powers, key=lambda tried: sum(map(abs, tried))):
-        value = float(np.prod([size**power for size, power in zip(map(float, sizes.values()), tried, strict=True)]))
-        if np.isclose(abs(factor), value, rtol=1e-9, atol=0.0):
-            above = " ".join(name for name, power in zip(sizes, tried, strict=True) if power > 0) or "1"
-            below = " ".join(name for name, power in zip(sizes, tried, strict=True) if power < 0)
-            names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
-    return names
-
-
-def _part(it: str, wrong: Wrong) -> str:
-    """Whether only the biases are wrong, or all but the biases."""
+def _part(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
+    """Whether only the biases are wrong, or all but the biases; and by which factor."""
     if wrong.key[0] not in ("gradient", "weight") or not wrong.problem.stated.biases:
         return ""
     off = wrong.ratio > 1
     if off[..., -1, :].any() == off[..., :-1, :].any():
         return ""
-    return f"in {it} only the {'biases' if off[..., -1, :].any() else 'weights'} are wrong, the others are right"
+    part, rows = ("biases", slice(-1, None)) if off[..., -1, :].any() else ("weights", slice(None, -1))
+    said = f"in {it} only the {part} are wrong, the others are right"
+    factors = [(one.problem, _constant(_rows(one, rows))) for one in alike if (one.ratio[..., rows, :] > 1).any()]
+    told = [(problem, factor) for problem, factor in factors if factor is not None]
+    name = common_factor(told) if len(told) == len(factors) and wrong.hand[..., rows, :].size > 1 else ""
+    return f"{said}: these are {name} times autograd's" if name else said
+
+
+def _rows(wrong: Wrong, rows: slice) -> Wrong:
+    """Some rows of a wrong gradient, or of what the step adds to the weights."""
+    hand, torch = _compared(wrong)
+    hand, torch, tolerance = (side[..., rows, :] for side in (hand, torch, wrong.tolerance))
+    return Wrong(("gradient", wrong.key[1]), hand, torch, tolerance, wrong.problem)
+
+
+# Another known vector in a product.
+
+
+def _product(wrong: Wrong, alike: Sequence[Wrong]) -> Pattern | None:
+    """Whether the weights' gradients are a product of known arrays, but not of the two that belong there."""
+    if wrong.key[0] != "gradient" or wrong.key[1] is None or wrong.hand.ndim != 2:
+        return None
+    found: set[Pattern] | None = None
+    for one in alike:
+        fitting = {pattern for pattern, value in _products(wrong.key[1], one) if _near(one, value)}
+        found = fitting if found is None else found & fitting
+    return min(found) if found else None
+
+
+def _products(l: int, wrong: Wrong) -> Iterator[tuple[Pattern, FloatArray]]:
+    """What somebody may have computed in the place of the weights' gradients of layer l."""
+    made, layers = Seams(wrong.problem).run(), range(1, len(wrong.problem.weights) + 1)
+    left = {"a^(0)": wrong.problem.inputs, "T": wrong.problem.targets}
+    left |= {f"a^({k})": made["activation", k] for k in layers} | {f"z^({k})": made["preactivation", k] for k in layers}
+    right = {f"delta^({k})": made["delta", k] for k in layers}
+    right |= {f"e^({k})": made["activation_gradient", k] for k in layers}
+    ours = f"a^({l - 1})", f"delta^({l})"
+    for pair in product(left, right):
+        if pair != ours:
+            other = " and ".join(f"{one} for {our}" for one, our in zip(pair, ours, strict=True) if one != our)
+            said = f"it is made of {other}" + (", where delta = D e" if pair[1][0] == "e" else "")
+            yield Pattern(said, "other_factor"), left[pair[0]].T @ right[pair[1]]
+    a, delta = left[ours[0]], right[ours[1]]
+    if a.shape[0] == a.shape[1]:
+        # As many samples as nodes: then this computes, too.
+        said = f"it is {ours[0]} {ours[1]}, the sum over the nodes and not over the samples: a transpose is missing"
+        yield Pattern(said, "summed_over_nodes"), a @ delta
+
+
+def _near(wrong: Wrong, value: FloatArray) -> bool:
+    """Whether the weights' numbers are these, where autograd's are not."""
+    rows = slice(None, -1) if wrong.problem.stated.biases else slice(None)
+    hand, torch = wrong.hand[rows], wrong.torch[rows]
+    return value.shape == hand.shape and _same(hand, value) and not _same(hand, torch)
 
 
 def _order(wrong: Wrong, trials: Sequence[Trial]) -> str:

@@ -115,7 +115,13 @@ def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequenc
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     same = f" On this data the same: {shown}." if others else ""
     text = "; and ".join(parts)
-    return f"Why: {text}{where}.{same}"
+    text = (
+        f"all of it is {found[0].factor} times what it should be, and in it {text.removeprefix('it equals ')}"
+        if found[0].factor
+        else text
+    )
+    rough = f", to {found[0].digits} digits alone, as finite differences are" if found[0].digits else ""
+    return f"Why: {text}{where}{rough}.{same}"
 
 
 def where_made(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:

@@ -62,6 +62,21 @@ class ReversedError(Seams):
         return -super().error(l, output, targets)
 
 
+class TargetsBroadcast(Seams):
+    summary = "Each output is compared with the targets of all samples, as where (N, 1) - (N,) makes (N, N)."
+    formula = "the right value with the mean of all T for T"
+    combines = False
+
+    def error(self, l: int, output: FloatArray, targets: FloatArray) -> FloatArray:
+        return super().error(l, output, np.broadcast_to(targets.mean(axis=-2, keepdims=True), targets.shape))
+
+    def shared_cost(self, l: int, error: FloatArray, *others: FloatArray) -> FloatArray:
+        z, a, targets = others
+        rolled = (np.roll(targets, i, axis=-2) for i in range(targets.shape[-2]))
+        costs = [super(TargetsBroadcast, self).shared_cost(l, Seams.error(self, l, a, t), z, a, t) for t in rolled]
+        return np.mean(costs, axis=0)
+
+
 class CostNoHalf(Seams):
     summary = "The cost lacks its factor 1/2, though its gradient does not."
     formula = "twice the right value"
@@ -199,6 +214,55 @@ class SigmoidSlope(Seams):
         return sigmoid_slope(a)
 
 
+class OtherSlopeAtZ(Seams):
+    """The slope of another activation, where it belongs: at z; the base of the mistakes below."""
+
+    name = ""
+    combines = False
+
+    def _slope(self, z: FloatArray) -> FloatArray:
+        activation = ACTIVATIONS[self.name]
+        return activation.slope(activation.value(z))
+
+    def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return self._slope(z)
+
+    def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return self._slope(z)
+
+
+class SigmoidSlopeAtZ(OtherSlopeAtZ):
+    summary = "The slope is that of the sigmoid at z, with another activation."
+    name, formula = "sigmoid", "the right value with sigmoid'(z^(l)) in the place of D^(l)"
+
+
+class TanhSlopeAtZ(OtherSlopeAtZ):
+    summary = "The slope is that of tanh at z, with another activation."
+    name, formula = "tanh", "the right value with tanh'(z^(l)) in the place of D^(l)"
+
+
+class ReluSlope(OtherSlopeAtZ):
+    summary = "The slope is that of relu, z > 0, with another activation."
+    name, formula = "relu", "the right value with 1 where z^(l) > 0, else 0, in the place of D^(l)"
+
+
+class SlopeAtGradient(Seams):
+    summary = "The slope is taken at the gradient that comes in, not at z^(l)."
+    formula = "e sigma'(e), where delta^(l) is D^(l) e"
+    combines = False
+
+    def _times_own_slope(self, l: int, error: FloatArray) -> FloatArray:
+        activation = ACTIVATIONS[self.problem.activation[l - 1]]
+        return error * activation.slope(activation.value(error))
+
+    def output_delta(self, l: int, c: FloatArray, slope: FloatArray, a: FloatArray) -> FloatArray:
+        own = ACTIVATIONS[self.problem.activation[l - 1]].pulled_back or self.cost.delta
+        return super().output_delta(l, c, slope, a) if own else self._times_own_slope(l, c)
+
+    def hidden_delta(self, l: int, error: FloatArray, slope: FloatArray) -> FloatArray:
+        return self._times_own_slope(l, error)
+
+
 class SlopeOneMinusA(Seams):
     summary = "The slope is 1 - a: a factor or a square is missing."
     formula = "the right value with 1 - a^(l) in the place of D^(l)"
@@ -216,6 +280,14 @@ class NoHiddenSlope(Seams):
 
     def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         return np.ones_like(super().hidden_slope(l, a, z))
+
+
+class ErrorPassedDown(Seams):
+    summary = "The error is passed down in the place of delta: D^(l+1) is left out on the way."
+    formula = "D^(l) (w^(l+1))^T e^(l+1), where delta^(l+1) = D^(l+1) e^(l+1)"
+
+    def delta_above(self, l: int, delta: FloatArray, error: FloatArray) -> FloatArray:
+        return error
 
 
 class NoTranspose(Seams):
@@ -255,16 +327,35 @@ class WrongLayerBelow(Seams):
     summary = "a^(l) stands where a^(l-1) belongs."
     formula = "delta^(l) A^(l)"
 
-    def activation_below(self, l: int, below: FloatArray, here: FloatArray) -> FloatArray:
+    def activation_below(self, l: int, below: FloatArray, here: FloatArray, output: FloatArray) -> FloatArray:
         return here
+
+
+class OutputForInput(Seams):
+    summary = "The output stands where the inputs belong, as where an index -1 wraps."
+    formula = "delta^(l) A^(L)"
+    combines = False
+
+    def activation_below(self, l: int, below: FloatArray, here: FloatArray, output: FloatArray) -> FloatArray:
+        return output if l == 1 else super().activation_below(l, below, here, output)
+
+
+class OutputDelta(Seams):
+    summary = "The output's delta stands where that of the layer belongs."
+    formula = "delta^(L) A^(l-1)"
+    combines = False
+
+    def delta_here(self, l: int, delta: FloatArray, output_delta: FloatArray) -> FloatArray:
+        # One output's is a number that fits any width.
+        return np.broadcast_to(output_delta, (*output_delta.shape[:-1], delta.shape[-1]))
 
 
 class LastSampleOnly(Seams):
     summary = "The gradient of each sample overwrites that of the one before."
     formula = "delta^(l) A^(l-1) of the last sample"
 
-    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
-        return super().outer_product(l, a_below[..., -1:, :], delta[..., -1:, :])
+    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray, error: FloatArray) -> FloatArray:
+        return super().outer_product(l, a_below[..., -1:, :], delta[..., -1:, :], error[..., -1:, :])
 
 
 class AccumulatedGradient(Seams):
@@ -283,6 +374,29 @@ class BiasNotTrained(Seams):
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         out = super().laid_out(l, gradient).copy()
         out[..., -1, :] = 0
+        return out
+
+
+class BiasWithoutSlope(Seams):
+    summary = "The gradient of the biases is made of the error before its slope, not of delta."
+    formula = "the right value, but without D^(l) for the biases"
+    needs_biases = True
+
+    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray, error: FloatArray) -> FloatArray:
+        product = super().outer_product(l, a_below, delta, error)
+        biases = np.broadcast_to(error.sum(axis=-2, keepdims=True), (*product.shape[:-2], 1, product.shape[-1]))
+        return np.concatenate([product[..., :-1, :], biases], axis=-2)
+
+
+class BiasFromWeights(Seams):
+    summary = "The gradient of the biases is the sum of those of the weights, as if all that comes in were 1."
+    formula = "the right value, but the sum of dC/dw_ij^(l) over j for the biases"
+    needs_biases = True
+    combines = False
+
+    def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
+        out = super().laid_out(l, gradient).copy()
+        out[..., -1, :] = out[..., :-1, :].sum(axis=-2)
         return out
 
 
@@ -559,6 +673,7 @@ class EluSlopeWithoutOne(Seams):
 class SinglePrecision(Seams):
     summary = "It is right, but computed in float32."
     formula = "the right value rounded to float32"
+    combines = False
 
     def __init__(
         self,
@@ -604,6 +719,7 @@ MISTAKES: dict[str, type[Seams]] = {
     "output_mean": OutputMean,
     "mse_loss": MseLoss,
     "averaged_over_inputs": AveragedOverInputs,
+    "targets_broadcast": TargetsBroadcast,
     "cost_no_half": CostNoHalf,
     "cost_batch_sum": CostBatchSum,
     "cost_output_mean": CostOutputMean,
@@ -615,16 +731,25 @@ MISTAKES: dict[str, type[Seams]] = {
     "slope_of_preactivation": SlopeOfPreactivation,
     "tanh_slope": TanhSlope,
     "sigmoid_slope": SigmoidSlope,
+    "sigmoid_slope_at_z": SigmoidSlopeAtZ,
+    "tanh_slope_at_z": TanhSlopeAtZ,
+    "relu_slope": ReluSlope,
     "slope_one_minus_a": SlopeOneMinusA,
     "no_hidden_slope": NoHiddenSlope,
+    "error_passed_down": ErrorPassedDown,
+    "slope_at_gradient": SlopeAtGradient,
     "no_transpose": NoTranspose,
     "updated_weights": UpdatedWeights,
     "wrong_weights": WrongWeights,
     "wrong_row_stripped": WrongRowStripped,
     "wrong_layer_below": WrongLayerBelow,
+    "output_for_input": OutputForInput,
+    "output_delta": OutputDelta,
     "last_sample_only": LastSampleOnly,
     "accumulated_gradient": AccumulatedGradient,
     "bias_not_trained": BiasNotTrained,
+    "bias_without_slope": BiasWithoutSlope,
+    "bias_from_weights": BiasFromWeights,
     "bias_sum_of_all": BiasSumOfAll,
     "bias_mean_of_all": BiasMeanOfAll,
     "gradient_batch_sum": GradientBatchSum,

@@ -25,9 +25,12 @@ SEAMS = {
     "output_delta": "delta",
     "weights_above": "delta",
     "stripped": "delta",
+    "delta_above": "delta",
     "passed_back": "delta",
     "hidden_slope": "delta",
+    "hidden_delta": "delta",
     "activation_below": "gradient",
+    "delta_here": "gradient",
     "outer_product": "gradient",
     "collected": "gradient",
     "laid_out": "gradient",
@@ -66,6 +69,8 @@ class Seams:
     # Where it can be made at all: with biases, a penalty, these costs, these activations; empty where any will do.
     needs_biases = False
     needs_penalty = False
+    # Whether it is looked for together with another one: the rare ones only alone.
+    combines = True
     costs: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
 
@@ -135,6 +140,10 @@ class Seams:
         """W without its row of biases."""
         return w[..., :-1, :] if self.problem.stated.biases else w
 
+    def delta_above(self, l: int, delta: FloatArray, error: FloatArray) -> FloatArray:
+        """The delta of the layer above, not the error D^-1 delta that it was made from."""
+        return delta
+
     def passed_back(self, l: int, delta_above: FloatArray, w: FloatArray) -> FloatArray:
         """delta w, with w the transpose of the stripped W."""
         return delta_above @ np.swapaxes(w, -1, -2)
@@ -143,12 +152,20 @@ class Seams:
         """sigma' of a hidden layer, in terms of a."""
         return ACTIVATIONS[self.problem.activation[l - 1]].slope(a)
 
-    def activation_below(self, l: int, below: FloatArray, here: FloatArray) -> FloatArray:
+    def hidden_delta(self, l: int, error: FloatArray, slope: FloatArray) -> FloatArray:
+        """D^(l) times the error that is passed back."""
+        return error * slope
+
+    def activation_below(self, l: int, below: FloatArray, here: FloatArray, output: FloatArray) -> FloatArray:
         """The activations that the weights of layer l are fed with."""
         return below
 
-    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
-        """A^T delta, summed over the samples."""
+    def delta_here(self, l: int, delta: FloatArray, output_delta: FloatArray) -> FloatArray:
+        """The delta of layer l, not of the output."""
+        return delta
+
+    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray, error: FloatArray) -> FloatArray:
+        """A^T delta, summed over the samples; the error is what delta was before the slope."""
         return np.swapaxes(self.with_ones(a_below), -1, -2) @ delta
 
     def collected(self, l: int, gradient: FloatArray) -> FloatArray:
@@ -225,10 +242,15 @@ class Seams:
                 slopes[l] = at("output_slope", l, a[l], z[l])
             else:
                 w = at("stripped", l, at("weights_above", l, updated[l + 1]))
-                passed[l] = at("passed_back", l, deltas[l + 1], w)
+                above = at("delta_above", l, deltas[l + 1], passed[l + 1])
+                passed[l] = at("passed_back", l, above, w)
                 slopes[l] = at("hidden_slope", l, a[l], z[l])
-            deltas[l] = at("output_delta", l, passed[l], slopes[l], a[l]) if l == top else passed[l] * slopes[l]
-            product = at("outer_product", l, at("activation_below", l, a[l - 1], a[l]), deltas[l])
+            if l == top:
+                deltas[l] = at("output_delta", l, passed[l], slopes[l], a[l])
+            else:
+                deltas[l] = at("hidden_delta", l, passed[l], slopes[l])
+            below = at("activation_below", l, a[l - 1], a[l], a[top])
+            product = at("outer_product", l, below, at("delta_here", l, deltas[l], deltas[top]), passed[l])
             gradients[l] = at("laid_out", l, at("collected", l, product))
             if self.penalty:
                 gradients[l] = at("penalized", l, gradients[l], self.weights[l - 1])

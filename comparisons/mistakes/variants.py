@@ -32,14 +32,18 @@ class Variant:
     ----------
     mistakes : tuple of ids of MISTAKES
     placement : "everywhere", "hidden", or "layer 2"
+    factor : of all that the cost is differentiated by, in words: "-2 N"; empty where there is none
+    digits : how many the numbers have in common with those of the mistakes, where these are few; else 0
     """
 
     mistakes: tuple[str, ...]
     placement: str = "everywhere"
+    factor: str = ""
+    digits: int = 0
 
     def __str__(self) -> str:
         where = "" if self.placement == "everywhere" else f" ({self.placement})"
-        return " + ".join(self.mistakes) + where
+        return (f"{self.factor} times " if self.factor else "") + " + ".join(self.mistakes) + where
 
     def layers(self, top: int) -> Sequence[int]:
         """Return the layers in which it is made, in a network of `top` layers."""
@@ -90,8 +94,8 @@ def singles(top: int, names: Sequence[str] | None = None) -> Iterator[Variant]:
 
 
 def pairs(names: Sequence[str] | None = None) -> Iterator[Variant]:
-    """Every two mistakes together, but for two in the cost of which one is in nothing else: it would mend the other."""
-    names = [name for name in (applicable() if names is None else names) if name != "single_precision"]
+    """Every two that combine, but for two in the cost of which one is in nothing else: it would mend the other."""
+    names = [name for name in (applicable() if names is None else names) if MISTAKES[name].combines]
     in_cost = {name for name in names if "shared_cost" in overridden(name)}
     alone = {name for name in in_cost if len(overridden(name)) == 1}
     return (Variant(pair) for pair in combinations(names, 2) if not (in_cost >= {*pair} and alone & {*pair}))

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 # What a process may write, to the terminal and into each file.
 MOST_BYTES = 1 << 20
 # Seconds between two looks at how long a process has run and how much it has printed.
 GLANCE = 0.05
-# One thread each: the processes are as many as there are cores to use.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# Seconds that a call has, unless another number is asked for.
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Answer:
 
 
 def apart(
-    function: Callable[[Any], Any], items: Sequence[Any], seconds: float = 20.0, jobs: int = 1
+    function: Callable[[Any], Any], items: Sequence[Any], seconds: float = PATIENCE, jobs: int = 1
 ) -> Iterator[tuple[int, Answer]]:
     """Yield (i, what came of function(items[i])) as they get done, in any order.
 
@@ -90,12 +89,8 @@ def _context() -> Any:
     """How processes begin: where it is possible as copies of one that has imported torch, once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver  # not on every platform
-
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["comparisons.checks"])
-    with mock.patch.dict(os.environ, ONE_THREAD):
-        forkserver.ensure_running()
     return context
 
 

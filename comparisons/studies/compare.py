@@ -57,7 +57,8 @@ def of_one(comparison: Comparison, title: str, everything: bool = False) -> Outc
 
 def hinted(comparison: Comparison, hint: str) -> Outcome:
     """Return what one comparison came to, with no more than a hint where something is wrong, and no tables."""
-    line = report.check_line(comparison) if comparison.passed else comparison.answer
+    # Of a mismatch, the line names the mistake.
+    line = comparison.answer if comparison.diagnosis else report.check_line(comparison)
     return Outcome(comparison.passed, line, [hint], judged=bool(comparison.measured))
 
 

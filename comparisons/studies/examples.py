@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -16,21 +16,25 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from comparisons.reference.quantities import Key, Problem
+from comparisons.reference.quantities import Key, Problem, Statement
 from handnet import Network
 from handnet.activations import FloatArray
+from handnet.costs import COSTS, REDUCTIONS
 
 # How many axes the index of a quantity has, less the sample's.
 INDICES = {
-    **dict.fromkeys(("preactivation", "activation", "slope", "activation_gradient", "delta"), 1),
-    **dict.fromkeys(("gradient", "weight"), 2),
-    "cost": 0,
+    **dict.fromkeys(("preactivation", "exponential", "activation", "slope", "activation_gradient", "delta"), 1),
+    "input_gradient": 1,
+    **dict.fromkeys(("gradient", "weight", "step"), 2),
+    **dict.fromkeys(("cost", "decrease"), 0),
 }
+WITHOUT_LAYER = ("cost", "decrease", "input_gradient")
 MOST_NODES, MOST_STEPS = 100_000, 1_000_000
 # Of these a sample has its own even in a batch; the others of one sample are those of that sample alone.
-FORWARD = ("preactivation", "activation", "slope")
-REQUIRED = ("sizes", "weights", "inputs", "targets", "printed")
-OPTIONAL = ("title", "source", "activation", "learning_rate", "train_biases")
+FORWARD = ("preactivation", "exponential", "activation", "slope")
+REQUIRED = ("sizes", "weights", "inputs", "printed")
+STATEMENTS = ("cost", "reduction", "l2", "biases", "shared_biases")
+OPTIONAL = ("targets", "title", "source", "activation", "learning_rate", "train_biases", *STATEMENTS, "batches")
 ENTRY = ("value", "quantity", "layer", "step", "index", "sample", "output", "name")
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
 STRING_OR_COMMENT = re.compile(
@@ -61,8 +65,8 @@ class Printed:
     key : quantity and layer
     step : of the training, from 1; a cost after one step is that of step 2, a weight after one step that of step 1
     index : of the element: sample and node, row and column of W, or nothing for the cost
-    label : the index as the note writes it: 0, or 0,1 for w_01
-    sample : what is printed is of this sample alone, not of the batch
+    label : the index as the note writes it, 0, or 0,1 for w_01, and of which output and sample it is
+    sample : what is printed is of this sample of the step's batch alone
     output : of the share of the cost that is due to this output alone, if not of the whole
     name : what the page calls it
     """
@@ -82,28 +86,46 @@ class Printed:
         exponent = Decimal(self.value).as_tuple().exponent
         return float(Decimal(1).scaleb(int(exponent)))
 
-    @property
-    def place(self) -> str:
-        """The index as the CSV file has it."""
-        share = "" if self.output is None else f"of output {self.output}"
-        sample = "" if self.sample is None else f"of sample {self.sample}"
-        return " ".join(filter(None, [self.label, share, sample]))
-
 
 @dataclass(frozen=True)
 class Example:
-    """A worked example: a network, how it is trained, and the numbers that are printed of it."""
+    """A worked example: a network, how it is trained, and the numbers that are printed of it.
+
+    Attributes
+    ----------
+    name, title, source : of the page
+    problem : the network with all of its samples
+    printed : the numbers
+    stated : the keys that the file has
+    shared_biases : one bias for all the nodes of a layer, trained by the sum of their gradients
+    batches : of one step after the other, by the numbers of the samples, over and over; empty where all are taken
+    """
 
     name: str
     title: str
     source: str
     problem: Problem
     printed: tuple[Printed, ...]
+    stated: frozenset[str] = frozenset()
+    shared_biases: bool = False
+    batches: tuple[tuple[int, ...], ...] = ()
 
     @property
     def steps(self) -> list[int]:
         """The steps that something is printed of."""
         return sorted({number.step for number in self.printed})
+
+    def batch(self, step: int) -> tuple[int, ...]:
+        """Return the numbers of the samples that a step takes."""
+        return self.batches[(step - 1) % len(self.batches)] if self.batches else tuple(range(len(self.problem.inputs)))
+
+    def at(self, step: int, weights: tuple[FloatArray, ...] | None = None) -> Problem:
+        """Return the problem of a step: its batch, and these weights."""
+        if not self.batches:
+            return self.problem if weights is None else replace(self.problem, weights=weights)
+        rows = list(self.batch(step))
+        inputs, targets = self.problem.inputs[rows], self.problem.targets[rows]
+        return replace(self.problem, weights=weights or self.problem.weights, inputs=inputs, targets=targets)
 
 
 def read_example(path: str | Path) -> Example:
@@ -159,46 +181,90 @@ class _Reader:
             if key not in self.table:
                 raise ExampleError(f"{self.name}: {key} is missing")
         problem = self._problem()
+        shared, batches = self._shared(problem), self._batches(len(problem.inputs))
+        example = Example(self.name.removesuffix(".toml"), "", "", problem, (), frozenset(self.table), shared, batches)
         entries = self.table["printed"]
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
             self._refuse("printed", "printed is no list of tables: expected {value = .., quantity = ..}, ..")
-        printed = tuple(self._printed(problem, i, entry) for i, entry in enumerate(entries))
+        printed = tuple(self._printed(example, i, entry) for i, entry in enumerate(entries))
         title, source = (str(self.table.get(key, "")) for key in ("title", "source"))
-        return Example(self.name.removesuffix(".toml"), title, source, problem, printed)
+        return replace(example, title=title, source=source, printed=printed)
 
     # The network and its samples.
 
     def _problem(self) -> Problem:
-        table = self.table
-        sizes = table["sizes"]
+        sizes = self.table["sizes"]
         if not isinstance(sizes, list) or len(sizes) < 2 or not all(_whole(size, 1, MOST_NODES) for size in sizes):
             expected = f"at least two whole numbers from 1 to {MOST_NODES:,}"
             self._refuse("sizes", f"sizes is {_short(sizes)}: expected {expected}")
-        layers = table["weights"]
+        stated = self._stated()
+        weights = self._weights(sizes, stated.biases)
+        inputs = self._matrix("inputs", "inputs", self.table["inputs"], (None, sizes[0]), "a row for each sample")
+        targets = np.zeros((len(inputs), sizes[-1]))
+        if "targets" in self.table:
+            given = self.table["targets"]
+            targets = self._matrix("targets", "targets", given, (None, sizes[-1]), "a row for each sample")
+        if len(targets) != len(inputs):
+            self._refuse("targets", f"targets has {len(targets)} samples: expected {len(inputs)}, as inputs has")
+        network = self._network(weights, stated)
+        rate, train_biases = self._rate(), self._flag("train_biases", True)
+        return Problem(network.weights, network.activation, inputs, targets, rate, train_biases, stated=stated)
+
+    def _weights(self, sizes: list[int], biases: bool) -> list[FloatArray]:
+        layers = self.table["weights"]
         if not isinstance(layers, list) or len(layers) != len(sizes) - 1:
             count = f"{len(layers)} layers" if isinstance(layers, list) else _short(layers)
             self._refuse("weights", f"weights has {count}: expected {len(sizes) - 1}")
         weights = []
         for l, rows in enumerate(layers, start=1):
-            shape = (sizes[l], sizes[l - 1] + 1)
-            what = f"weights of layer {l}"
-            nodes = self._matrix("weights", what, rows, shape, "a row for each node: its weights, then its bias")
+            shape = (sizes[l], sizes[l - 1] + biases)
+            row = "a row for each node: its weights, then its bias" if biases else "a row for each node, without biases"
+            nodes = self._matrix("weights", f"weights of layer {l}", rows, shape, row)
             weights.append(nodes.T.copy())
-        inputs, targets = (
-            self._matrix(key, key, table[key], (None, width), "a row for each sample")
-            for key, width in (("inputs", sizes[0]), ("targets", sizes[-1]))
-        )
-        if len(targets) != len(inputs):
-            self._refuse("targets", f"targets has {len(targets)} samples: expected {len(inputs)}, as inputs has")
-        activation = table.get("activation", "sigmoid")
+        return weights
+
+    def _network(self, weights: list[FloatArray], stated: Statement) -> Network:
+        activation = self.table.get("activation", "sigmoid")
         names = [activation] if isinstance(activation, str) else activation
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             self._refuse("activation", f"activation is {_short(activation)}: expected a name, or a list of names")
         try:
-            network = Network(weights, activation)
+            Network(weights, activation, biases=stated.biases)
         except ValueError as problem:
             self._refuse("activation", str(problem))
-        return Problem(network.weights, network.activation, inputs, targets, self._rate(), self._train_biases())
+        try:
+            return Network(weights, activation, **asdict(stated))
+        except ValueError as problem:
+            self._refuse("cost", str(problem))
+
+    def _stated(self) -> Statement:
+        cost, reduction = (self.table.get(key, getattr(Statement, key)) for key in ("cost", "reduction"))
+        if not isinstance(cost, str) or cost not in COSTS:
+            self._refuse("cost", f"cost is {_short(cost)}: expected one of {', '.join(COSTS)}")
+        if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+            self._refuse("reduction", f"reduction is {_short(reduction)}: expected one of {', '.join(REDUCTIONS)}")
+        l2 = self.table.get("l2", 0.0)
+        if not _is_number(l2) or l2 < 0:
+            self._refuse("l2", f"l2 is {_short(l2)}: expected a finite number, 0 or more")
+        return Statement(cost, reduction, float(l2), self._flag("biases", True))
+
+    def _shared(self, problem: Problem) -> bool:
+        """Whether the nodes of each layer share a bias: theirs must then be the same."""
+        shared = self._flag("shared_biases", False)
+        for l, w in enumerate(problem.weights if shared else (), start=1):
+            if not problem.stated.biases:
+                self._refuse("shared_biases", "shared_biases is true: expected biases, and there are none")
+            if np.ptp(w[-1]):
+                biases = " and ".join(f"{bias:g}" for bias in dict.fromkeys(w[-1]))
+                self._refuse("weights", f"weights of layer {l} has the biases {biases}: expected one that is shared")
+        return shared
+
+    def _batches(self, samples: int) -> tuple[tuple[int, ...], ...]:
+        batches = self.table.get("batches", [])
+        if not isinstance(batches, list) or not all(_is_batch(batch, samples) for batch in batches):
+            expected = f"a list of samples, each from 0 to {samples - 1}, for each step"
+            self._refuse("batches", f"batches is {_short(batches)}: expected {expected}")
+        return tuple(map(tuple, batches))
 
     def _rate(self) -> float:
         rate = self.table.get("learning_rate", 0.5)
@@ -206,10 +272,10 @@ class _Reader:
             self._refuse("learning_rate", f"learning_rate is {_short(rate)}: expected a finite number")
         return float(rate)
 
-    def _train_biases(self) -> bool:
-        value = self.table.get("train_biases", True)
+    def _flag(self, key: str, default: bool) -> bool:
+        value = self.table.get(key, default)
         if not isinstance(value, bool):
-            self._refuse("train_biases", f"train_biases is {_short(value)}: expected true or false")
+            self._refuse(key, f"{key} is {_short(value)}: expected true or false")
         return value
 
     def _matrix(self, key: str, what: str, value: Any, shape: tuple[int | None, int], rows_are: str) -> FloatArray:
@@ -229,8 +295,8 @@ class _Reader:
 
     # The printed numbers.
 
-    def _printed(self, problem: Problem, i: int, entry: Mapping[str, Any]) -> Printed:
-        where = f"printed[{i}]"
+    def _printed(self, example: Example, i: int, entry: Mapping[str, Any]) -> Printed:
+        where, problem = f"printed[{i}]", example.problem
         self._check_keys(where, entry, ENTRY)
         value, quantity = (self._needed(where, entry, key) for key in ("value", "quantity"))
         if not isinstance(value, str) or not _is_decimal(value):
@@ -242,28 +308,36 @@ class _Reader:
         step, output = entry.get("step", 1), entry.get("output")
         if not _whole(step, 1, MOST_STEPS):
             self._refuse(where, f"step is {_short(step)}: expected a whole number from 1 to {MOST_STEPS:,}")
+        self._check_targets(where, quantity, step)
         if output is not None and not _whole(output, 0, problem.sizes[-1] - 1):
             last = problem.sizes[-1] - 1
             self._refuse(where, f"output is {_short(output)}: expected a whole number from 0 to {last}")
-        key = (quantity, layer)
-        index, label = self._index(problem, where, key, entry)
-        sample = self._sample(problem, where, key, entry)
+        index, label = self._index(problem, where, (quantity, layer), entry)
+        row = self._sample(example.batch(step), where, quantity, entry)
+        share = [] if output is None else [f"of output {output}"]
+        of_sample = [f"of sample {entry['sample']}"] if "sample" in entry and len(problem.inputs) > 1 else []
+        label = " ".join(filter(None, [label, *share, *of_sample]))
         if INDICES[quantity] == 1:
             of_batch = quantity in FORWARD
-            index = (sample or 0 if of_batch else 0, *index)
-            if of_batch:
-                label, sample = label + (f" of sample {sample}" if sample is not None else ""), None
-        return Printed(value, key, step, index, label, sample, output, str(entry.get("name", "")))
+            index = ((row or 0) if of_batch else 0, *index)
+            row = None if of_batch else row
+        return Printed(value, (quantity, layer), step, index, label, row, output, str(entry.get("name", "")))
 
     def _needed(self, where: str, entry: Mapping[str, Any], key: str) -> Any:
         if key not in entry:
             self._refuse(where, f"{key} is missing")
         return entry[key]
 
+    def _check_targets(self, where: str, quantity: str, step: int) -> None:
+        if "targets" not in self.table and (quantity not in FORWARD or step > 1):
+            of = f"step {step}" if quantity in FORWARD else f"{'an' if quantity[0] in 'ai' else 'a'} {quantity}"
+            self._refuse(where, f"targets is missing: only the forward pass of step 1 needs none, and this is {of}")
+
     def _layer(self, where: str, quantity: str, entry: Mapping[str, Any], top: int) -> int | None:
-        if quantity == "cost":
+        if quantity in WITHOUT_LAYER:
             if "layer" in entry:
-                self._refuse(where, "the cost belongs to no layer: expected none")
+                said = "the cost" if quantity == "cost" else f"the {quantity.replace('_', ' ')}"
+                self._refuse(where, f"{said} belongs to no layer: expected none")
             return None
         layer = self._needed(where, entry, "layer")
         if not _whole(layer, 1, top):
@@ -272,30 +346,35 @@ class _Reader:
 
     def _index(self, problem: Problem, where: str, key: Key, entry: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
         quantity, layer = key
-        l, sizes = layer or 0, problem.sizes
+        l, sizes, biases = layer or 0, problem.sizes, problem.stated.biases
         given = self._needed(where, entry, "index") if INDICES[quantity] else entry.get("index", [])
         index = given if isinstance(given, list) else [given]
         # w_ij: node i, and node j below it, after the last of which comes the bias.
-        limits = [sizes[l], sizes[l - 1] + 1][: INDICES[quantity]]
+        limits = [sizes[l], sizes[l - 1] + biases][: INDICES[quantity]]
         if len(index) != len(limits) or not all(_whole(n, 0, end - 1) for n, end in zip(index, limits, strict=True)):
             node = f"a node from 0 to {sizes[l] - 1}"
-            below = f"one below it from 0 to {sizes[l - 1] - 1}, {sizes[l - 1]} for the bias"
+            below = f"one below it from 0 to {sizes[l - 1] - 1}" + (f", {sizes[l - 1]} for the bias" if biases else "")
             expected = ["none", node, f"[{node}, {below}]"][INDICES[quantity]]
             self._refuse(where, f"index is {_short(given)}: expected {expected}")
         return tuple(index[::-1]), ",".join(map(str, index))
 
-    def _sample(self, problem: Problem, where: str, key: Key, entry: Mapping[str, Any]) -> int | None:
-        samples = len(problem.inputs)
+    def _sample(self, batch: Sequence[int], where: str, quantity: str, entry: Mapping[str, Any]) -> int | None:
+        """The row of the sample in its batch; none where that has no other."""
+        if batch == tuple(range(len(batch))):
+            expected = f"a whole number from 0 to {len(batch) - 1}"
+        else:
+            expected = f"one of the step's batch, {', '.join(map(str, batch))}"
         sample = entry.get("sample")
         if sample is None:
-            if samples > 1 and INDICES[key[0]] == 1:
-                self._refuse(where, f"sample is missing: expected a whole number from 0 to {samples - 1}")
+            if len(batch) > 1 and INDICES[quantity] == 1:
+                self._refuse(where, f"sample is missing: expected {expected}")
             return None
-        if not _whole(sample, 0, samples - 1):
-            self._refuse(where, f"sample is {_short(sample)}: expected a whole number from 0 to {samples - 1}")
-        if key[0] == "weight":
-            self._refuse(where, "a weight after the step belongs to no sample: expected none")
-        return int(sample) if samples > 1 else None
+        if not _whole(sample, 0, MOST_NODES) or sample not in batch:
+            self._refuse(where, f"sample is {_short(sample)}: expected {expected}")
+        if quantity in ("weight", "step"):
+            after = "a weight after the step" if quantity == "weight" else "the step"
+            self._refuse(where, f"{after} belongs to no sample: expected none")
+        return batch.index(sample) if len(batch) > 1 else None
 
     # What is wrong, and where.
 
@@ -322,6 +401,13 @@ class _Reader:
 
 def _whole(value: Any, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_batch(batch: Any, samples: int) -> bool:
+    """Whether these are the numbers of some samples, each once."""
+    if not isinstance(batch, list) or not batch or not all(_whole(sample, 0, samples - 1) for sample in batch):
+        return False
+    return len(set(batch)) == len(batch)
 
 
 def _is_number(value: Any) -> bool:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from comparisons.output import report
 from comparisons.output.outcome import Outcome
-from comparisons.studies.apart import Answer, apart
+from comparisons.studies.apart import PATIENCE, Answer, apart
 from comparisons.studies.gradebook import FORMATS, write_files
 from comparisons.studies.rubric import GRADE_COLUMNS, Earned, Grade, Rubric, read_rubric, rubric_of
 from comparisons.studies.work import progress
@@ -65,13 +65,10 @@ def targets_of(texts: Sequence[str], function: str) -> list[str]:
 
     Raises
     ------
-    ValueError, OSError
-        If one is no Python file, comes twice or cannot be read.
-
-    Examples
-    --------
-    >>> targets_of([], "backprop")
-    []
+    ValueError
+        If one is no Python file, or comes twice.
+    OSError
+        If one cannot be read.
     """
     targets = [f"{text}:{function}" if text.endswith(".py") else text for text in texts]
     for i, target in enumerate(targets):
@@ -89,7 +86,7 @@ def outcome(
     rubric: Rubric,
     form: str = "csv",
     folder: str = "reports",
-    seconds: float = 20.0,
+    seconds: float = PATIENCE,
     jobs: int = 1,
 ) -> Outcome:
     """Grade submissions, each in a process of its own.

@@ -65,7 +65,8 @@ class Entry:
             return "not returned"
         if any(self._fails(m) for m in rows) or self.covers(*first_wrong(comparison)):
             return "wrong"
-        return "right" if any(m.judges for m in rows) else "not judged"
+        unjudged = {m.key for m in comparison.unjudged}
+        return "not judged" if any(m.key in unjudged for m in rows) else "right"
 
     def _fails(self, m: Measured) -> bool:
         return m.verdict == "wrong" if self.table == "equations" else not greatest(m.ratio) <= 1
@@ -102,7 +103,7 @@ class Earned:
 
     def __getitem__(self, name: str) -> str:
         """Return "right" for the entry of this name, else its standing and the hint."""
-        standing = self.standings[[entry for entry, _, _ in self.entries].index(name)]
+        standing = dict(zip((entry for entry, _, _ in self.entries), self.standings, strict=True))[name]
         return standing if standing == "right" else "\n".join(filter(None, [standing, self.hint]))
 
 

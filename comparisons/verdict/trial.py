@@ -60,6 +60,10 @@ class Trial:
         """Return the trial as if only these quantities had been given."""
         return replace(self, given=tuple({k: value for k, value in step.items() if kept(k)} for step in self.given))
 
+    def of_first_step(self) -> Trial:
+        """Return the first step alone."""
+        return replace(self, truths=self.truths[:1], given=self.given[:1])
+
     def of_last_step(self) -> Trial:
         """Return the last step alone."""
         return replace(self, truths=self.truths[-1:], given=self.given[-1:], step=self.step + len(self.given) - 1)

@@ -1,0 +1,251 @@
+"""Whether it is right for another cost, penalty, sign or learning rate than those that were stated.
+
+What is right up to a convention is no mistake, but no match either. The gradients (or the steps) that were given are
+taken apart into what they can be made of: a factor times the gradient of some cost, and one times the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from comparisons.diagnosis.diagnose import Diagnosis
+from comparisons.reference.quantities import Problem, Quantities, Statement
+from comparisons.verdict.trial import Trial
+from handnet import Network
+from handnet.activations import FloatArray
+
+# What lies as near as this to what it is made of, of its own size, is made of it: to the last digits; or to so many
+# digits as finite differences and a small epsilon leave.
+NEAR, NEARLY = 1e-10, 1e-5
+# Numbers that are found, and not computed, agree with each other as well as this.
+ALIKE = 1e-4
+SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
+# Another output, and the cost that belongs to it.
+OUTPUTS = (("", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy"))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the gradient of one step is made of.
+
+    Attributes
+    ----------
+    factor : of the gradient of the cost, the mean over the samples
+    weights, biases : factors of the weights and of the biases, as a penalty has them
+    off : how far the sum lies from what was given, of its size
+    """
+
+    factor: float
+    weights: float
+    biases: float
+    off: float
+
+
+def stated_otherwise(trials: Sequence[Trial], calls: str) -> str:
+    """Return for what else all that was given is right, in a line, and what to call; empty where it is for nothing.
+
+    Parameters
+    ----------
+    trials : what the implementation was asked and answered
+    calls : how it was checked, as `check(name`
+    """
+    steps = [
+        (truth.problem, given, trial)
+        for trial in trials
+        for truth, given in zip(trial.truths, trial.given, strict=True)
+    ]
+    if not steps or any(trial.misshapen or trial.turned for trial in trials):
+        return ""
+    activation = steps[0][0].activation
+    for output, cost in OUTPUTS:
+        if output in ("", activation[-1]) or activation[-1] == "sigmoid":
+            names = (*activation[:-1], output or activation[-1])
+            parts = [_parts(problem, given, trial.summed, names, cost) for problem, given, trial in steps]
+            found = [(part, step[0]) for part, step in zip(parts, steps, strict=True) if part is not None]
+            if found and len(found) == len(steps) and all(part.off < NEARLY for part, _ in found):
+                said = _told(found, names, cost, steps)
+                if said:
+                    return _line(said, found, calls)
+    online = _online(steps)
+    return (
+        f"consistent, but not as stated: it takes a step after each sample\nNext: {calls}, batch=1)" if online else ""
+    )
+
+
+def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
+    """Return the diagnosis under this line; without what it says where it does not know why."""
+    said = diagnosis.message.splitlines()
+    if not diagnosis.candidates:
+        said = [part for part in said if part.startswith(("Where:", "Worst number:"))]
+    return replace(diagnosis, message="\n".join([line, *said]))
+
+
+def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[str, ...], cost: str) -> Parts | None:
+    """Take apart the gradients, or the steps where no gradients were given; None where there is neither."""
+    flat = _flat(_gradients(problem, given, summed), problem)
+    if flat is None:
+        return None
+    right = np.concatenate([g.ravel() for g in _mean_gradients(problem, activation, cost)])
+    weights, offsets = _apart(problem)
+    basis = np.stack([part for part in (right, weights, offsets) if part.any()], axis=1).astype(np.float64)
+    try:
+        factors, *_ = np.linalg.lstsq(basis, flat, rcond=None)
+    except np.linalg.LinAlgError:
+        return None
+    size = float(np.abs(flat).max(initial=0.0))
+    off = float(np.abs(flat - basis @ factors).max(initial=0.0)) / size if size else np.inf
+    found = iter(factors.tolist())
+    factor, of_weights, of_biases = (next(found) if part.any() else 0.0 for part in (right, weights, offsets))
+    return Parts(factor, of_weights, of_biases, off)
+
+
+def _mean_gradients(problem: Problem, activation: tuple[str, ...], cost: str) -> list[FloatArray]:
+    """The gradients of the cost's mean; of a cross-entropy from a - T, as it is for targets that are probabilities."""
+    net = Network(problem.weights, activation, biases=problem.stated.biases)
+    a, top = net.forward(problem.inputs), len(problem.weights)
+    delta = (a[-1] - problem.targets) / len(problem.inputs)
+    delta = net.output_delta(a[-1], problem.targets) if cost in SQUARED else delta
+    gradients = [net.gradient(a[-2], delta)]
+    for l in range(top - 1, 0, -1):
+        delta = net.hidden_delta(l, delta, a[l])
+        gradients.insert(0, net.gradient(a[l - 1], delta))
+    return gradients
+
+
+def _gradients(problem: Problem, given: Quantities, summed: bool) -> list[FloatArray] | None:
+    """The gradients as they were given, or the steps without the learning rate that was told."""
+    layers = range(1, len(problem.weights) + 1)
+    if all(("gradient", l) in given for l in layers):
+        share = problem.inputs.shape[-2] if summed else 1
+        return [share * given["gradient", l] for l in layers]
+    if all(("weight", l) in given for l in layers) and problem.learning_rate:
+        rate = problem.learning_rate / (problem.inputs.shape[-2] if summed else 1)
+        return [(w - given["weight", l]) / rate for l, w in zip(layers, problem.weights, strict=True)]
+    return None
+
+
+def _flat(gradients: list[FloatArray] | None, problem: Problem) -> FloatArray | None:
+    if gradients is None:
+        return None
+    flat = np.concatenate([g.ravel() for g in gradients]).astype(np.float64)
+    return flat if np.isfinite(flat).all() else None
+
+
+def _apart(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """All weights, with 0 for the biases; and all biases, with 0 for the weights."""
+    weights, biases = [], []
+    for w in problem.weights:
+        above, below = w.copy(), np.zeros_like(w)
+        if problem.stated.biases:
+            above[-1], below[-1] = 0, w[-1]
+        weights.append(above.ravel())
+        biases.append(below.ravel())
+    return np.concatenate(weights), np.concatenate(biases)
+
+
+def _told(
+    found: Sequence[tuple[Parts, Problem]],
+    activation: tuple[str, ...],
+    cost: str,
+    steps: Sequence[tuple[Problem, Quantities, Trial]],
+) -> tuple[dict[str, object], list[str]] | None:
+    """The options of check for which it is right, and what no option says; None where the factors tell of nothing."""
+    options: dict[str, object] = {}
+    more: list[str] = []
+    problem, summed = found[0][1], steps[0][2].summed
+    if activation != problem.activation:
+        options["activation"] = list(activation)
+    named = next(_factors(found, cost), None)
+    if named is None:
+        rate = _own_rate(found, steps)
+        if rate is None:
+            return None
+        more.append(f"a learning rate of its own, {rate:.6g}")
+        named = (1, cost, "mean")
+    sign, its_cost, reduction = named
+    if its_cost != problem.stated.cost:
+        options["cost"] = its_cost
+    if reduction != ("sum" if summed else problem.stated.reduction):
+        options["reduction"] = reduction
+    if sign < 0:
+        more.append("the sign reversed: it gives -dC/dW")
+    penalty = _penalty(found, sign, reduction)
+    if penalty is None:
+        return None
+    more += penalty[1]
+    if penalty[0] and penalty[0] != problem.stated.l2:
+        options["l2"] = penalty[0]
+    return (options, more) if options or more else None
+
+
+def _factors(found: Sequence[tuple[Parts, Problem]], cost: str) -> Iterator[tuple[int, str, str]]:
+    """Sign, cost and reduction that give the factor at every step."""
+    for sign in (1, -1):
+        for name in SQUARED if cost in SQUARED else (cost,):
+            for reduction in ("mean", "sum"):
+                factors = ((part.factor, sign * _factor(name, reduction, problem)) for part, problem in found)
+                if all(abs(factor - expected) < ALIKE * abs(expected) for factor, expected in factors):
+                    yield sign, name, reduction
+
+
+def _factor(cost: str, reduction: str, problem: Problem) -> float:
+    """By how much the gradient is larger than that of half the squared error, or of a cross-entropy, the mean."""
+    of_cost = SQUARED.get(cost, 1.0) / (problem.weights[-1].shape[-1] if cost == "mean_squared_error" else 1)
+    return of_cost * (len(problem.inputs) if reduction == "sum" else 1)
+
+
+def _own_rate(
+    found: Sequence[tuple[Parts, Problem]], steps: Sequence[tuple[Problem, Quantities, Trial]]
+) -> float | None:
+    """The learning rate that explains the steps, where only these were given."""
+    if any(key[0] == "gradient" for _, given, _ in steps for key in given):
+        return None
+    rates = [part.factor * p.learning_rate for part, p in found]
+    return rates[0] if max(rates) - min(rates) < ALIKE * abs(rates[0]) else None
+
+
+def _penalty(found: Sequence[tuple[Parts, Problem]], sign: int, reduction: str) -> tuple[float, list[str]] | None:
+    """lambda, and what else is to be said of the penalty; None where it is not the same at every step."""
+    size = max(abs(part.factor) for part, _ in found)
+    if all(abs(part.weights) < NEARLY * size for part, _ in found):
+        return 0.0, []
+    of_weights = [sign * part.weights for part, _ in found]
+    per_sample = [value * len(p.inputs) for value, (_, p) in zip(of_weights, found, strict=True)]
+    more = []
+    for values, said in ((of_weights, ""), (per_sample, "lambda / N in the place of lambda")):
+        if max(values) - min(values) < ALIKE * abs(values[0]):
+            if any(abs(part.biases - part.weights) < ALIKE * abs(part.weights) for part, _ in found):
+                more.append("the penalty on the biases too")
+            return float(f"{values[0]:.6g}"), [*more, *filter(None, [said])]
+    return None
+
+
+def _online(steps: Sequence[tuple[Problem, Quantities, Trial]]) -> bool:
+    """Whether the weights are those after a step for each sample."""
+    several = [(p, given) for p, given, _ in steps if len(p.inputs) > 1]
+    return bool(several) and all(_is_online(problem, given) for problem, given in several)
+
+
+def _is_online(problem: Problem, given: Quantities) -> bool:
+    layers = range(1, len(problem.weights) + 1)
+    if not all(("weight", l) in given for l in layers):
+        return False
+    stated: Statement = problem.stated
+    net = Network(problem.weights, problem.activation, stated.cost, l2=stated.l2, biases=stated.biases)
+    for x, t in zip(problem.inputs, problem.targets, strict=True):
+        net = net.update(net.backprop(x, t).gradients, problem.learning_rate)
+    return all(
+        np.abs(given["weight", l] - w).max() < 1e-6 * np.abs(w).max() for l, w in zip(layers, net.weights, strict=True)
+    )
+
+
+def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts, Problem]], calls: str) -> str:
+    options, more = told
+    written = [f"{name}={value!r}" for name, value in options.items()]
+    off = max(part.off for part, _ in found)
+    digits = [] if off < NEAR else [f"to {int(-np.log10(off))} digits only"]
+    line = f"consistent, but not as stated: it is right for {', '.join([*written, *more, *digits])}"
+    return line + (f"\nNext: {', '.join([calls, *written])})" if written else "")

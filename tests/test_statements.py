@@ -1,0 +1,120 @@
+"""Code that is right for another statement than the one that was made is told so, and what to call; it is no match."""
+
+import numpy as np
+import pytest
+
+from comparisons import check
+from handnet import Network
+
+SAID = "consistent, but not as stated: it is right for "
+
+
+def gradients_of(**how):
+    factor, activation = how.pop("factor", 1.0), how.pop("activation", "sigmoid")
+
+    def backprop(weights, inputs, targets):
+        return [factor * g for g in Network(weights, activation, **how).backprop(inputs, targets).gradients]
+
+    return backprop
+
+
+def first_line(comparison):
+    assert not comparison.passed
+    return comparison.message().splitlines()[0]
+
+
+OTHERS = {
+    "cost='squared_error'": {"cost": "squared_error"},
+    "cost='mean_squared_error'": {"cost": "mean_squared_error"},
+    "cost='binary_cross_entropy'": {"cost": "binary_cross_entropy"},
+    "reduction='sum'": {"reduction": "sum"},
+    "cost='squared_error', reduction='sum'": {"cost": "squared_error", "reduction": "sum"},
+    "l2=0.25": {"l2": 0.25},
+    "cost='binary_cross_entropy', l2=0.1": {"cost": "binary_cross_entropy", "l2": 0.1},
+}
+
+
+@pytest.mark.parametrize("said", OTHERS)
+def test_another_cost_reduction_or_penalty_is_found_and_passes_when_stated(said):
+    backprop = gradients_of(**OTHERS[said])
+    message = check(backprop).message().splitlines()
+    assert message[0] == SAID + said
+    assert message[1] == f"Next: check(backprop, {said})"
+    assert check(backprop, **OTHERS[said]).passed
+
+
+def test_the_sign_is_told_from_the_rest():
+    said = first_line(check(gradients_of(cost="squared_error", factor=-1.0)))
+    assert said == f"{SAID}cost='squared_error', the sign reversed: it gives -dC/dW"
+
+
+def test_softmax_with_cross_entropy_is_found_where_a_sigmoid_was_stated():
+    def backprop(weights, inputs, targets):
+        net = Network(weights, ["sigmoid", "sigmoid", "softmax"])
+        a = net.forward(inputs)
+        delta, gradients = (a[-1] - targets) / len(inputs), []
+        for l in (3, 2, 1):
+            gradients.insert(0, net.gradient(a[l - 1], delta))
+            delta = net.hidden_delta(l - 1, delta, a[l - 1]) if l > 1 else delta
+        return gradients
+
+    said = first_line(check(backprop))
+    assert said == f"{SAID}activation=['sigmoid', 'sigmoid', 'softmax'], cost='cross_entropy'"
+    stated = {"activation": ["sigmoid", "sigmoid", "softmax"], "cost": "cross_entropy"}
+    assert check(backprop, **stated).passed
+
+
+def penalized(biases, per_sample):
+    def backprop(weights, inputs, targets):
+        share = len(inputs) if per_sample else 1
+        penalties = [0.1 / share * (w if biases else np.vstack([w[:-1], 0 * w[-1:]])) for w in weights]
+        return [g + p for g, p in zip(Network(weights).backprop(inputs, targets).gradients, penalties, strict=True)]
+
+    return backprop
+
+
+def test_a_penalty_of_another_kind_is_said():
+    assert first_line(check(penalized(True, False))) == f"{SAID}l2=0.1, the penalty on the biases too"
+    assert first_line(check(penalized(False, True))) == f"{SAID}l2=0.1, lambda / N in the place of lambda"
+
+
+def test_a_learning_rate_of_its_own_and_a_step_for_each_sample_are_found():
+    def own_rate(weights, inputs, targets):
+        net = Network(weights)
+        return {"updated": net.update(net.backprop(inputs, targets).gradients, 0.01).weights}
+
+    def online(weights, inputs, targets, learning_rate):
+        net = Network(weights)
+        for x, t in zip(inputs, targets, strict=True):
+            net = net.update(net.backprop(x, t).gradients, learning_rate)
+        return {"updated": net.weights}
+
+    assert first_line(check(own_rate)) == f"{SAID}a learning rate of its own, 0.01"
+    assert first_line(check(online)) == "consistent, but not as stated: it takes a step after each sample"
+    assert check(online, batch=1).passed
+
+
+def test_what_is_right_to_some_digits_only_is_said_to_be():
+    def rounded(weights, inputs, targets):
+        return [2 * (1 + 1e-7 * (i + 1)) * g for i, g in enumerate(gradients_of()(weights, inputs, targets))]
+
+    assert first_line(check(rounded)) == f"{SAID}cost='squared_error', to 7 digits only"
+
+
+@pytest.mark.parametrize("factor", [1.5, 0.3, -0.7])
+def test_a_factor_that_no_cost_has_is_no_statement(factor):
+    assert not first_line(check(gradients_of(factor=factor))).startswith("consistent")
+
+
+def test_a_mistake_in_one_layer_is_no_statement():
+    def backprop(weights, inputs, targets):
+        first, *others = Network(weights).backprop(inputs, targets).gradients
+        return [2 * first, *others]
+
+    assert not first_line(check(backprop)).startswith("consistent")
+
+
+def test_the_mistake_is_named_all_the_same_where_it_is_one():
+    comparison = check(gradients_of(factor=2.0))
+    assert first_line(comparison) == f"{SAID}cost='squared_error'"
+    assert comparison.diagnosis.mistakes == ("no_half",)
