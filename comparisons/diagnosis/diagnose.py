@@ -42,12 +42,19 @@ class Diagnosis:
     mistakes : ids of the simplest explanation, empty if none fits
     candidates : every explanation that fits, as text, the simplest first
     message : a short paragraph, what str() gives
+    exactly : whether the explanation gives all digits of all numbers by itself, under no factor
     """
 
     first_wrong: Key | None
     mistakes: tuple[str, ...]
     candidates: tuple[str, ...]
     message: str
+    exactly: bool = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is an explanation, and nothing better is to be looked for."""
+        return bool(self.candidates) and self.exactly
 
     def __str__(self) -> str:
         return self.message
@@ -113,7 +120,8 @@ def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, tr
         should_be = "Should be: float64 throughout, or checked with dtype float32."
     said = [headline(key, trials[0], how), explanation(found, key, seen, trials), should_be]
     message = "\n".join([*said, evidence(shown)])
-    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message)
+    exactly = not found[0].factor and not found[0].digits
+    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message, exactly)
 
 
 def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence[Trial]) -> Diagnosis:

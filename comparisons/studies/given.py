@@ -67,8 +67,8 @@ class _Given(Seams):
             return delta + other * function.slope(a) + (by_a + other) * self.shift("slope", l)
         return delta
 
-    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray) -> FloatArray:
-        return super().outer_product(l, a_below, delta + self.shift("delta", l))
+    def outer_product(self, l: int, a_below: FloatArray, delta: FloatArray, error: FloatArray) -> FloatArray:
+        return super().outer_product(l, a_below, delta + self.shift("delta", l), error)
 
     def laid_out(self, l: int, gradient: FloatArray) -> FloatArray:
         return super().laid_out(l, gradient) + self.shift("gradient", l)
