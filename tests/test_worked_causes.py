@@ -289,6 +289,14 @@ def test_weights_that_are_read_transposed_are_named(tmp_path):
     assert set(frame.loc[list(new), "explained_by"]) == {"w^(2) transposed"}
 
 
+def test_a_momentum_that_is_stated_and_left_out_is_named(tmp_path):
+    page = Page(cost="half_squared_error", momentum=0.9)
+    plain = Page(cost="half_squared_error")
+    numbers = [number for step in (1, 2) for number in plain.numbers(step)]
+    frame = checked(page, tmp_path, numbers, digits=5)
+    assert set(frame.loc[frame["verdict"] == "wrong", "explained_by"]) == {"momentum = 0"}
+
+
 def test_what_explains_the_whole_page_is_said_in_one_line(tmp_path, capsys):
     page = Page(cost="half_squared_error")
     W2 = np.array(page.weights[1])

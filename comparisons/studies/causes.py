@@ -333,6 +333,8 @@ def _other_examples(example: Example) -> Iterator[tuple[str, Example]]:
     if problem.stated.biases:
         other = replace(example, shared_biases=not example.shared_biases)
         yield f"shared_biases = {'true' if other.shared_biases else 'false'}", other
+    if example.momentum:
+        yield "momentum = 0", replace(example, momentum=0.0)
     for l, w in enumerate(problem.weights, start=1):
         square, biases = w[: w.shape[1]], w[w.shape[1] :]
         if problem.sizes[l - 1] == problem.sizes[l] > 1:
