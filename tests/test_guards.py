@@ -375,9 +375,9 @@ def test_a_printed_number_may_lie_ten_times_as_far_off_as_the_two_trainings_drif
     assert frame["verdict"].tolist() == [verdict]
 
 
-@pytest.mark.parametrize(("value", "named"), [("0.721", "tanh_activation"), ("0.712", "")])
+@pytest.mark.parametrize(("value", "named"), [("0.723", "tanh_activation"), ("0.712", "")])
 def test_what_one_number_in_ten_would_fit_by_chance_explains_nothing(tmp_path, value, named):
-    # Both are what a mistake gives in one layer; as far off, 8 numbers in 100 fit one as nearly, and 15.
+    # Both are what a mistake gives in one layer; as far off, 8 numbers in 100 fit one as nearly, and 19.
     entry = f'value = "{value}", quantity = "activation", layer = 2, index = 0'
     assert checked(tmp_path, entry)["explained_by"].tolist() == [named]
 

@@ -97,7 +97,8 @@ def causes(reading: Reading) -> Causes:
         _name_slips(reading, found, tried)
         if _unexplained(reading, found):
             both = tried.and_also(_known(reading, "pairs"))
-            _explain(reading, found, both)
+            # Two mistakes together can be bent to much: they must explain all.
+            _explain(reading, found, both, every=True)
             _explain_alone(reading, found, _without_found(both))
         _name_precision(reading, found)
     return found
@@ -118,8 +119,8 @@ def _without_found(tried: _Tried) -> _Tried:
 # One cause for the page.
 
 
-def _explain(reading: Reading, found: Causes, tried: _Tried) -> None:
-    """Name the cause that explains most of the wrong numbers, if it explains two or more and is no chance."""
+def _explain(reading: Reading, found: Causes, tried: _Tried, every: bool = False) -> None:
+    """Name the cause that explains most of the wrong numbers, two or more or every one, if it is no chance."""
     if found.page is not None:
         return
     judged = reading.judged
@@ -131,7 +132,7 @@ def _explain(reading: Reading, found: Causes, tried: _Tried) -> None:
     against, others = _against(judged, fits, wrong)
     best = int(np.lexsort((np.arange(len(explained)), others, against - explained))[0])
     mine = fits[best] & wrong
-    if explained[best] < 2 or explained[best] <= against[best]:
+    if explained[best] < (wrong.sum() if every else 2) or explained[best] <= against[best]:
         return
     chance = _joint_chance(reading, found, tried, mine, tried.found[best])
     if chance >= CHANCE:
@@ -169,7 +170,7 @@ def _joint_chance(reading: Reading, found: Causes, tried: _Tried, mine: FloatArr
     have put wrong just so. But numbers that agree on what was found from one of them count each, less that one.
     """
     wrong = [(i, j) for i, j in enumerate(reading.judged) if j.verdict == "wrong"]
-    evidence = [(i, j) for i, j in wrong if j not in found.follows or was_found]
+    evidence = [(i, j) for i, j in wrong if j not in found.follows]
     explained = [j for i, j in evidence if mine[i]]
     if not explained:
         return 1.0
@@ -333,6 +334,8 @@ def _other_examples(example: Example) -> Iterator[tuple[str, Example]]:
     if problem.stated.biases:
         other = replace(example, shared_biases=not example.shared_biases)
         yield f"shared_biases = {'true' if other.shared_biases else 'false'}", other
+    if example.momentum:
+        yield "momentum = 0", replace(example, momentum=0.0)
     for l, w in enumerate(problem.weights, start=1):
         square, biases = w[: w.shape[1]], w[w.shape[1] :]
         if problem.sizes[l - 1] == problem.sizes[l] > 1:

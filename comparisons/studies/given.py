@@ -132,12 +132,15 @@ def _together(
 ) -> dict[Judged, tuple[Judged, ...]]:
     """The numbers that follow from several others at once."""
     found: dict[Judged, tuple[Judged, ...]] = {}
+    if len(left) < 3:
+        return found
     cases = [[other for other in left if other is not j] for j in left]
-    replayed = _replayed(example, left, cases) if len(left) > 2 else np.empty((0, 0))
-    for k, j in enumerate(left if len(left) > 2 else []):
+    replayed = _replayed(example, left, cases)
+    for k, j in enumerate(left):
         n = wrong.index(j)
-        depends = [other for other in cases[k] if alone[n, wrong.index(other)] != base[n]]
-        slack = sum(_slack(other, base[n], alone[n, wrong.index(other)]) for other in depends)
+        changes = {other: alone[n, wrong.index(other)] for other in cases[k]}
+        depends = [other for other, value in changes.items() if value != base[n]]
+        slack = sum(_slack(other, base[n], changes[other]) for other in depends)
         if len(depends) > 1 and abs(j.printed - replayed[k, k]) <= j.tolerance + slack < j.error:
             found[j] = tuple(depends)
     return found

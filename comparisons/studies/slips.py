@@ -34,6 +34,7 @@ def slips(example: Example, judged: Sequence[Judged]) -> dict[Judged, list[tuple
     if not numbers:
         return found
     weights, last = list(example.problem.weights), max(j.number.step for j in numbers)
+    before = weights
     for step in range(1, last + 1):
         problem = replace(example.at(step), weights=tuple(weights))
         run = Seams(problem).run()
@@ -41,7 +42,8 @@ def slips(example: Example, judged: Sequence[Judged]) -> dict[Judged, list[tuple
         for j in numbers:
             if j.number.step == step:
                 found[j] += [(name, j.factor * value) for name, value in terms.of(j)]
-        weights = [moved(example, w, run["weight", l]) for l, w in enumerate(weights, start=1)]
+        new = [moved(example, w, run["weight", l], before[l - 1]) for l, w in enumerate(weights, start=1)]
+        before, weights = weights, new
     return found
 
 
