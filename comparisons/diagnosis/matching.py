@@ -136,10 +136,27 @@ def _but_for_a_factor(top: int, names: Sequence[str], first: Measured, trials: S
 
     None where a factor is all that is wrong with them.
     """
-    told = sum(given.size for _, key, given, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
-    if first.key[0] not in DERIVATIVES or told < FEWEST or _scaled_fit_of([Variant(())], trials)[0].all():
+    if first.key[0] not in DERIVATIVES or _tell(trials) < FEWEST or _scaled_fit_of([Variant(())], trials)[0].all():
         return []
     return _fitting_scaled(list(singles(top, names)), trials) or _fitting_scaled(list(pairs(names)), trials)
+
+
+def factor_of_all(trials: Sequence[Trial]) -> tuple[str, str]:
+    """Return by which factor all derivatives are autograd's, and what that is in terms of 2, N and widths."""
+    if _tell(trials) < FEWEST:
+        return "", ""
+    fits, _, factors = _scaled_fit_of([Variant(())], trials)
+    told = [(problem, float(factor[0])) for problem, factor in factors if factor[0]]
+    name = common_factor(told) if fits.all() else ""
+    if not name or not np.allclose([factor for _, factor in told], told[0][1], rtol=SAME, atol=0.0):
+        return name, ""
+    number = f"{told[0][1]:.10g}"
+    return number, "" if name.lstrip("-").isdecimal() or name == number else name
+
+
+def _tell(trials: Sequence[Trial]) -> int:
+    """How many derivatives were given in the first step."""
+    return sum(given.size for _, key, given, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
 
 
 def _fitting_scaled(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
