@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from comparisons.diagnosis.matching import explanations
-from comparisons.diagnosis.patterns import pattern_of
+from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_of_all
+from comparisons.diagnosis.patterns import Pattern, pattern_of
 from comparisons.diagnosis.single_sample import read_off_single
 from comparisons.diagnosis.wording import (
     evidence,
@@ -131,6 +131,8 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     # The sentence and the number under it are of the same step of the same probe.
     patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
     shown, pattern = next((pair for pair in patterns if pair[1].said), patterns[0])
+    if factor := _factor_of_all(seen[0].key, trials):
+        how, shown, pattern = "", seen[0], factor
     name = (pattern.name,) if pattern.name else ()
     why = f"Why: {pattern.said} [{pattern.name}]." if name else "Why: no known mistake explains it."
     if pattern.said and not name:
@@ -140,8 +142,15 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
         if not how and not name and _could_come_from_above(shown.key, trials)
         else should_be_text(shown.key, trials[0])
     )
-    said = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
-    return Diagnosis(shown.key, name, name, "\n".join(said))
+    lines = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
+    return Diagnosis(shown.key, name, name, "\n".join(lines))
+
+
+def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
+    """What to say where all derivatives are autograd's but for one factor."""
+    factor, name = factor_of_all(trials) if first[0] in DERIVATIVES else ("", "")
+    which = f", which is {name}" if name else ""
+    return Pattern(f"it is {factor} times autograd's{which}, and so are all derivatives") if factor else None
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
