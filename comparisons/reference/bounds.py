@@ -416,4 +416,5 @@ def _decomposition(known: _Known) -> Callable[..., Any] | None:
         found = core_aten_decompositions().get(overload) or decomposition_table.get(overload)
         if found is not None:
             return found
-    return operation.decompose if operation._can_decompose() else None
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), "CompositeImplicitAutograd")
+    return operation.decompose if composite else None

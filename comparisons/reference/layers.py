@@ -182,7 +182,8 @@ def _roundings(r: Rounding, count: int) -> float:
     return r.sum_gamma(count) + r.gamma(LIBM + 2)
 
 
-@rule(aten._softmax, aten._safe_softmax)
+# _safe_softmax is there from torch 2.5 on.
+@rule(aten._softmax, getattr(aten, "_safe_softmax", aten._softmax))
 def softmax(r: Rounding, f: Ball, x: Ball, dim: int, *_: Any) -> Errors:
     y, _lse, error, variance = _shifted(r, x, dim)
     relative = torch.expm1(error) * torch.exp(error)

@@ -108,7 +108,7 @@ def sweep_planted(
     Examples
     --------
     >>> frame = sweep_planted([Setting.of((2, 2, 2), "tanh")], 1000)
-    >>> frame.set_index("mistake").loc["no_half", ["networks", "visible", "caught"]].tolist()
+    >>> frame.set_index("mistake").loc["no_half", ["networks", "visible", "caught"]].astype(int).tolist()
     [1024, 1024, 1024]
     """
     if networks < 1:
