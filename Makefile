@@ -7,8 +7,9 @@ BIN := .venv/bin
 compare: .venv/installed
 	$(BIN)/handnet compare --html
 
+# On all cores; a file of tests stays in one process.
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests
@@ -56,7 +57,7 @@ lowest newest:
 	$(PYTHON) -m venv .venv-$@
 	grep -oE '[a-z-]+>=[0-9.]+' pyproject.toml | sed 's/>=/==/' | sort -u > .venv-$@/lowest.txt
 	touch .venv-$@/newest.txt
-	.venv-$@/bin/pip install --quiet -c .venv-$@/$@.txt -e ".[html,sweep]" hypothesis mpmath pytest
+	.venv-$@/bin/pip install --quiet -c .venv-$@/$@.txt -e ".[html,sweep]" mpmath pytest
 	.venv-$@/bin/python -m pytest -q
 
 .venv/installed: pyproject.toml constraints.txt

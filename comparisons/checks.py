@@ -239,12 +239,12 @@ def check(
             if form and form != implementation.form:
                 found, implementation = f"it is called with {form}", implementation.in_form(form)
                 put = _put(implementation, [made(shape) for shape in asked], made)
-        # No candidate: the cost may be explained, but what else is wrong is not.
-        if put.diagnosis and not put.diagnosis.candidates and WITHOUT in put.remarks:
+        # Not settled: the cost may be explained, but what else is wrong is not.
+        if put.diagnosis and not put.diagnosis.is_settled and WITHOUT in put.remarks:
             # Deltas that are wrong either way: perhaps the 1/N was in them after all.
             other = _put(implementation, [made(shape) for shape in asked], made, trusting=False)
-            put = other if other.diagnosis and other.diagnosis.candidates else put
-        if put.diagnosis and not put.diagnosis.candidates and dtype == np.float64 and _is_float32(put.trials):
+            put = other if other.diagnosis and other.diagnosis.is_settled else put
+        if put.diagnosis and not put.diagnosis.is_settled and dtype == np.float64 and _is_float32(put.trials):
             # What is wrong besides shows where float32 is no mistake.
             narrow = partial(made, dtype=np.dtype(np.float32))
             besides = _put(implementation, [narrow(shape) for shape in asked], narrow).diagnosis

@@ -48,7 +48,12 @@ def _inside(link: re.Match[str]) -> str:
 def _without_formulas(text: str, formulas: list[str]) -> str:
     def kept(found: re.Match[str]) -> str:
         display = "block" if found["block"] else "inline"
-        formulas.append(latex2mathml.converter.convert(found["block"] or found["inline"], display=display))
+        formula = latex2mathml.converter.convert(found["block"] or found["inline"], display=display)
+        # Of the variants browsers know none any more; and what stands in a line of its own may be wide.
+        formula = formula.replace('mathvariant="bold"', 'style="font-weight: bold"')
+        formulas.append(
+            f'<span style="display: block; overflow-x: auto">{formula}</span>' if found["block"] else formula
+        )
         return f"FORMULA{len(formulas) - 1}X"
 
     parts = CODE.split(text)

@@ -48,8 +48,8 @@ class Constant:
 
 ROUNDING, PROBLEM = "comparisons/reference/rounding.py", "comparisons/reference/quantities.py"
 EFFECTS, MATCHING = "comparisons/mistakes/effects.py", "comparisons/diagnosis/matching.py"
-PLANTED, WORKED = "comparisons/studies/planted.py", "comparisons/studies/worked.py"
-NUMBERS = "comparisons/studies/numbers.py"
+PLANTED = "comparisons/studies/planted.py"
+NUMBERS, CAUSES = "comparisons/studies/numbers.py", "comparisons/studies/causes.py"
 WRONG = "comparisons/diagnosis/wrong.py"
 CONSTANTS = (
     Constant(ROUNDING, "np.fmax(self.gamma({}) * size, other)", "9", ("18", "4.5", "90")),
@@ -62,12 +62,17 @@ CONSTANTS = (
     Constant(EFFECTS, "VISIBLE = {}\n", "2", ("4", "1")),
     Constant(MATCHING, "NEARER = {}\n", "100", ("200", "50", "1")),
     Constant(MATCHING, "ROUNDED = {}\n", "8", ("16", "4", "1")),
+    Constant(MATCHING, "FEWEST = {}\n", "6", ("12", "3")),
+    Constant(MATCHING, "SAME, NAMED = {}, 1e-9\n", "1e-6", ("2e-6", "0.5e-6")),
+    Constant(MATCHING, "SAME, NAMED = 1e-6, {}\n", "1e-9", ("2e-9", "0.5e-9")),
+    Constant(MATCHING, "ROUGH = {}\n", "1e-4", ("2e-4", "0.5e-4")),
+    Constant(MATCHING, "FINE = {}\n", "12", ("24", "6")),
     Constant("comparisons/subject/session.py", "TOGETHER = {}\n", "1e-5", ("2e-5", "0.5e-5")),
     Constant("comparisons/diagnosis/patterns.py", "DIFFERENCES = {}\n", "1e-12", ("2e-12", "0.5e-12")),
     Constant(WRONG, "return {}((distance(self.hand, self.torch) <= self.derived)", "bool", ("not ", "False and ")),
     Constant(NUMBERS, "UNITS = {}\n", "1.5", ("3.0", "0.75")),
     Constant(NUMBERS, "DRIFT = {}\n", "10", ("20", "5")),
-    Constant(WORKED, "CHANCE = {}\n", "0.1", ("0.2", "0.05")),
+    Constant(CAUSES, "CHANCE = {}\n", "0.1", ("0.2", "0.05")),
     Constant(PLANTED, "VISIBLE = {}\n", "2", ("4", "1")),
     # Of the share, the part that may be missed.
     Constant(PLANTED, '>= {} * sums["visible"]', "0.999", ("0.998", "0.9995", "0.5")),

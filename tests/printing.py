@@ -45,7 +45,7 @@ class Page:
             (m[0, -1:] if shared else m[:, -1]) if biases else torch.zeros(len(m), dtype=torch.float64)
             for m in matrices
         ]
-        said = []
+        said, moves = [], [0.0] * (2 * len(w))
         for step in range(count):
             rows = stated["batches"][step % len(stated["batches"])] if "batches" in stated else range(len(self.inputs))
             x, t = (
@@ -65,9 +65,12 @@ class Page:
             cost = cost + stated.get("l2", 0.0) / 2 * sum((p**2).sum() for p in w)
             cost.backward()
             said.append({"x": x, "z": zs, "a": activations, "cost": cost, "w": w, "b": b})
+            parameters = [*w, *b]
             with torch.no_grad():
-                w = [p - self.rate * p.grad for p in w]
-                b = [p - self.rate * p.grad if biases else p for p in b]
+                steps = [self.rate * p.grad for p in w] + [self.rate * p.grad * biases for p in b]
+                moves = [step + stated.get("momentum", 0.0) * move for step, move in zip(steps, moves, strict=True)]
+                new = [p - move for p, move in zip(parameters, moves, strict=True)]
+            w, b = new[: len(w)], new[len(w) :]
             said[-1] |= {"new_w": w, "new_b": b}
         return said
 
@@ -114,7 +117,7 @@ class Page:
     def toml(self, numbers, digits=9):
         """Return the file; values that are text are printed as they are."""
         table = {
-            "sizes": [len(WEIGHTS[0][0]) - 1, *map(len, WEIGHTS)],
+            "sizes": [len(self.inputs[0]), *map(len, self.weights)],
             "activation": self.activation,
             "learning_rate": self.rate,
             "weights": self.weights,

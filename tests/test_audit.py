@@ -111,7 +111,7 @@ def test_the_command_writes_the_table_and_fails_where_a_mistake_passes(tmp_path,
     assert main(["audit", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "none here" in said
-    assert "lets 10 of 35 known mistakes pass (10 change nothing on these data), refuses 0 of 3" in said
+    assert re.search(r"lets (\d+) of \d+ known mistakes pass \(\1 change nothing on these data\), refuses 0 of 3", said)
     frame = pd.read_csv(tmp_path / "audit.csv")
     assert list(frame.columns) == list(AUDIT_COLUMNS)
     assert main(["audit", "--like", "gradcheck", "--sizes", "3,5,4", "--batch", "7", "--out", str(tmp_path)]) == 0
@@ -154,10 +154,11 @@ def test_the_table_of_the_documents_is_what_the_command_says(tmp_path, capsys):
     root = Path(__file__).parent.parent
     document = (root / "docs" / "audit.md").read_text()
     rows = re.findall(r"^\| `(--[^`]*)` \| (\d+) \| (\d+) \|$", document, re.MULTILINE)
+    (of,) = re.findall(r"^Of (\d+) mistakes that change a gradient", document, re.MULTILINE)
     assert len(rows) == 6
     for options, *counts in rows:
         for data, count in zip(([], ["--sizes", "5,4,3", "--batch", "7"]), counts, strict=True):
             main(["audit", *options.split(), *data, "--out", str(tmp_path)])
-            assert f"lets {count} of 35 known mistakes pass" in capsys.readouterr().out, options
+            assert f"lets {count} of {of} known mistakes pass" in capsys.readouterr().out, options
     (allclose,) = (one for options, one, _ in rows if options == "--like allclose")
-    assert f"{allclose} of 35 with the tolerance of `np.allclose`" in (root / "README.md").read_text()
+    assert f"{allclose} of {of} with the tolerance of `np.allclose`" in (root / "README.md").read_text()

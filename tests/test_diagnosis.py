@@ -282,6 +282,20 @@ def test_a_factor_is_recognised_though_some_numbers_are_zero_on_both_sides(activ
     assert "it is 0.37 times autograd's" in str(compare(HalfTheGradient(net.weights, net.activation), x, t))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_factor_of_all_derivatives_is_said_however_many_units_are_dead(seed):
+    def times(factor):
+        def backprop(weights, inputs, targets):
+            gradients = Network(weights, activation="relu").backprop(inputs, targets).gradients
+            return [factor(len(inputs)) * g for g in gradients]
+
+        return str(check(backprop, activation="relu", seed=seed).diagnosis)
+
+    assert "it is 0.5 times autograd's, which is 1 / 2, and so are all derivatives." in times(lambda n: 0.5)
+    assert "it is -2 N times autograd's, and so are all derivatives." in times(lambda n: -2 * n)
+    assert "all derivatives" not in times(lambda n: n**0.5)
+
+
 def test_a_factor_is_not_claimed_of_a_single_number(rng):
     class OddCost(Network):
         def cost(self, output, targets):

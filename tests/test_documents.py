@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -14,7 +15,7 @@ import pytest
 import comparisons
 import handnet
 import handnet.network
-from comparisons.cli import main
+from comparisons.cli import _parser, main
 from comparisons.diagnosis import wording
 from comparisons.mistakes.known import MISTAKES
 from comparisons.reference import complex_step, twin
@@ -28,7 +29,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 DOCUMENTS = [README, CONTRIBUTING, ROOT / "CHANGELOG.md", *PAGES]
 # The documents with Python, and how many blocks of each show what they print.
 SHOWS = {
-    **{"README.md": 1, "any-layer.md": 2, "audit.md": 1, "checking.md": 2, "course.md": 1},
+    **{"README.md": 1, "any-layer.md": 2, "audit.md": 1, "checking.md": 3, "course.md": 1},
     **{"the-note.md": 11, "tolerance.md": 1},
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -74,6 +75,27 @@ def test_every_page_has_its_place_in_the_site():
 
 def test_the_readme_is_short():
     assert len(README.read_text().splitlines()) <= 130
+
+
+COMMAND = re.compile(r"^    handnet (.+)$", re.MULTILINE)
+
+
+def test_every_command_that_a_document_shows_is_one():
+    commands = [command for page in DOCUMENTS for command in COMMAND.findall(page.read_text())]
+    assert len(commands) > 15
+    for command in commands:
+        assert callable(_parser().parse_args(shlex.split(command, comments=True)).run), command
+
+
+def test_the_commands_of_the_readme_find_what_it_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    said = []
+    for command in COMMAND.findall(README.read_text()):
+        assert main([*shlex.split(command), "--out", str(tmp_path)]) == 1
+        said.append(capsys.readouterr().out)
+    assert "MISMATCH: slope_of_activation" in said[0]
+    (allclose,) = re.findall(r"(\d+ of \d+) with the tolerance of", README.read_text())
+    assert f"lets {allclose} known mistakes pass" in said[1]
 
 
 def test_the_worked_example_of_the_documents_is_checked_as_it_says(tmp_path, capsys):
@@ -186,9 +208,12 @@ def test_every_csv_file_is_in_the_documents_with_its_columns(tmp_path, capsys):
     main(["check", "one-neuron.toml", *run])
     main(["sweep", "--networks", "1024", "--sizes", "2,2,2", "--jobs", "1", *run])
     main(["sweep", "--planted", "--networks", "1024", "--sizes", "2,2,2", "--jobs", "1", *run])
+    main(["audit", *run])
+    course = ROOT / "examples" / "course"
+    main(["grade", str(course / "submissions" / "right.py"), "--points", str(course / "points.toml"), *run])
     capsys.readouterr()
     files = list(written.glob("*.csv"))
-    assert len(files) >= 9
+    assert len(files) >= 11
     for path in files:
         assert table[path.name].split(", ") == list(pd.read_csv(path, nrows=0).columns), path.name
 

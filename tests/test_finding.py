@@ -177,3 +177,20 @@ def test_deltas_named_by_their_layer_are_judged_as_deltas():
 def test_every_container_and_layout_is_tried():
     assert {form.container for form in FORMS} == set(CONTAINERS)
     assert {form.layout.name for form in FORMS} == set(LAYOUTS)
+
+
+def test_where_only_the_biases_have_another_shape_the_layout_is_found_all_the_same():
+    def not_summed(weights, inputs, targets):
+        net = Network([np.vstack([W.T, b]) for W, b in weights])
+        made = net.backprop(inputs, targets)
+        return [(g[:-1].T, d) for g, d in zip(made.gradients, made.deltas, strict=True)]
+
+    comparison = check(not_summed)
+    assert any("layout='linear'" in remark for remark in comparison.remarks)
+    assert "the biases of dC/dW^(1) have shape" in comparison.message().splitlines()[0]
+
+
+def test_what_fits_nowhere_is_left_as_it_was_called_first():
+    comparison = check(lambda weights, inputs, targets: [np.zeros(1) for _ in weights])
+    assert not comparison.passed
+    assert not any(remark.startswith("it is called with") for remark in comparison.remarks)

@@ -19,6 +19,8 @@ STATED = {
     "a penalty": {"l2": 0.3},
     "no biases": {"biases": False},
     "shared biases": {"shared_biases": True},
+    "momentum": {"momentum": 0.8},
+    "momentum and shared biases": {"momentum": 0.5, "shared_biases": True},
     "shared biases and a penalty": {"shared_biases": True, "l2": 0.2, "cost": "squared_error"},
 }
 
@@ -26,7 +28,7 @@ STATED = {
 @pytest.mark.parametrize("stated", STATED.values(), ids=STATED)
 def test_what_torch_says_of_what_is_stated_is_right_and_two_units_more_is_wrong(tmp_path, stated):
     page = Page(**stated)
-    numbers = [*page.numbers(1), *page.numbers(2)]
+    numbers = [number for step in (1, 2, 3) for number in page.numbers(step)]
     verdicts = check_example(page.example(tmp_path, numbers))["verdict"]
     assert set(verdicts) <= {"ok", "undecided"}
     assert (verdicts == "ok").mean() > 0.7
@@ -71,6 +73,7 @@ REFUSED = {
     ),
     "a reduction": ({"reduction": "all"}, "line 7: reduction is 'all': expected one of mean, sum"),
     "a penalty": ({"l2": -1}, "line 7: l2 is -1: expected a finite number, 0 or more"),
+    "a momentum": ({"momentum": 1}, "line 7: momentum is 1: expected a number from 0 to less than 1"),
     "batches": ({"batches": [[3]]}, r"line 7: batches is \[\[3\]\]: expected a list of samples, each from 0 to 2"),
     "a sample twice": ({"batches": [[1, 1]]}, r"batches is \[\[1, 1\]\]: expected a list of samples"),
 }

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from comparisons.diagnosis.matching import explanations
-from comparisons.diagnosis.patterns import pattern_of
+from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_of_all
+from comparisons.diagnosis.patterns import Pattern, pattern_of
 from comparisons.diagnosis.single_sample import read_off_single
 from comparisons.diagnosis.wording import (
     evidence,
@@ -42,12 +42,19 @@ class Diagnosis:
     mistakes : ids of the simplest explanation, empty if none fits
     candidates : every explanation that fits, as text, the simplest first
     message : a short paragraph, what str() gives
+    exactly : whether the explanation gives all digits of all numbers by itself, under no factor
     """
 
     first_wrong: Key | None
     mistakes: tuple[str, ...]
     candidates: tuple[str, ...]
     message: str
+    exactly: bool = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is an explanation, and nothing better is to be looked for."""
+        return bool(self.candidates) and self.exactly
 
     def __str__(self) -> str:
         return self.message
@@ -100,7 +107,10 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
 def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
     key, how, shown = seen.key, "", seen
     made = where_made(found[0], seen, trials)
-    if made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
+    if found[0].factor:
+        # The factor is wrong before it, and is no mistake.
+        key, how = made, ", but for a factor"
+    elif made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
         # The explanation says where it is made, though that was not given.
         key, how = made, ", to judge by what was given"
         if read_off and read_off.key == made:
@@ -110,7 +120,8 @@ def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, tr
         should_be = "Should be: float64 throughout, or checked with dtype float32."
     said = [headline(key, trials[0], how), explanation(found, key, seen, trials), should_be]
     message = "\n".join([*said, evidence(shown)])
-    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message)
+    exactly = not found[0].factor and not found[0].digits
+    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message, exactly)
 
 
 def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence[Trial]) -> Diagnosis:
@@ -120,6 +131,8 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     # The sentence and the number under it are of the same step of the same probe.
     patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
     shown, pattern = next((pair for pair in patterns if pair[1].said), patterns[0])
+    if factor := _factor_of_all(seen[0].key, trials):
+        how, shown, pattern = "", seen[0], factor
     name = (pattern.name,) if pattern.name else ()
     why = f"Why: {pattern.said} [{pattern.name}]." if name else "Why: no known mistake explains it."
     if pattern.said and not name:
@@ -129,8 +142,15 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
         if not how and not name and _could_come_from_above(shown.key, trials)
         else should_be_text(shown.key, trials[0])
     )
-    said = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
-    return Diagnosis(shown.key, name, name, "\n".join(said))
+    lines = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
+    return Diagnosis(shown.key, name, name, "\n".join(lines))
+
+
+def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
+    """What to say where all derivatives are autograd's but for one factor."""
+    factor, name = factor_of_all(trials) if first[0] in DERIVATIVES else ("", "")
+    which = f", which is {name}" if name else ""
+    return Pattern(f"it is {factor} times autograd's{which}, and so are all derivatives") if factor else None
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:

@@ -32,6 +32,8 @@ FEWEST = 6
 SAME, NAMED = 1e-6, 1e-9
 # Difference quotients are right to at least so large a part of the largest number.
 ROUGH = 1e-4
+# They have fewer digits than this: the best round by 1e-12 of their size.
+FINE = 12
 
 
 # Which known mistakes explain the numbers.
@@ -58,7 +60,8 @@ def explanations(trials: Sequence[Trial], first: Measured) -> list[Variant]:
     alone = _fitting(_suspects(singles(top, names), first, trials[0]), trials)
     found = alone or _fitting(_suspects(pairs(names), first, trials[0]), trials)
     found = found or _but_for_a_factor(top, names, first, trials)
-    found = found or _roughly_fitting(_suspects(singles(top, names), first, trials[0]), trials)
+    if not found and not _in_float32(trials):
+        found = _roughly_fitting(_suspects(singles(top, names), first, trials[0]), trials)
     # A placement that comes to the same as the mistake everywhere says nothing new.
     everywhere = {variant.mistakes for variant in found if variant.placement == "everywhere"}
     found = [v for v in found if v.placement == "everywhere" or v.mistakes not in everywhere]
@@ -134,10 +137,37 @@ def _but_for_a_factor(top: int, names: Sequence[str], first: Measured, trials: S
 
     None where a factor is all that is wrong with them.
     """
-    told = sum(given.size for _, key, given, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
-    if first.key[0] not in DERIVATIVES or told < FEWEST or _scaled_fit_of([Variant(())], trials)[0].all():
+    if first.key[0] not in DERIVATIVES or _tell(trials) < FEWEST or _scaled_fit_of([Variant(())], trials)[0].all():
         return []
+    names = _more_than_a_factor(names, trials[0].of_first_step())
     return _fitting_scaled(list(singles(top, names)), trials) or _fitting_scaled(list(pairs(names)), trials)
+
+
+def _more_than_a_factor(names: Sequence[str], trial: Trial) -> list[str]:
+    """The mistakes whose numbers are not autograd's but for a factor."""
+    (truth,), (given,) = trial.truths, trial.given
+    right = replace(trial, given=({key: truth.derived[key][0] for key in given},))
+    names = [name for name in names if name != "single_precision"]
+    is_factor, _, _ = _scaled_fit_of([Variant((name,)) for name in names], [right])
+    return [name for name, only in zip(names, is_factor, strict=True) if not only]
+
+
+def factor_of_all(trials: Sequence[Trial]) -> tuple[str, str]:
+    """Return by which factor all derivatives are autograd's, and what that is in terms of 2, N and widths."""
+    if _tell(trials) < FEWEST:
+        return "", ""
+    fits, _, factors = _scaled_fit_of([Variant(())], trials)
+    told = [(problem, float(factor[0])) for problem, factor in factors if factor[0]]
+    name = common_factor(told) if fits.all() else ""
+    if not name or not np.allclose([factor for _, factor in told], told[0][1], rtol=SAME, atol=0.0):
+        return name, ""
+    number = f"{told[0][1]:.10g}"
+    return number, "" if name.lstrip("-").isdecimal() or name == number else name
+
+
+def _tell(trials: Sequence[Trial]) -> int:
+    """How many derivatives were given in the first step."""
+    return sum(given.size for _, key, given, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
 
 
 def _fitting_scaled(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
@@ -151,7 +181,9 @@ def _fitting_scaled(variants: Sequence[Variant], trials: Sequence[Trial]) -> lis
         for i in np.flatnonzero(fits & nearer):
             name = common_factor([(problem, float(factor[i])) for problem, factor in factors if factor[i]])
             # Without a factor it would have been found before, if it were near enough.
-            found += [replace(possible[i], factor=name)] if name not in ("", "1") else []
+            # Deltas that are wrongly taken to be without the 1/N are so by N too little.
+            misread = "N" in name.partition("/")[2] and any(key[0] == "delta" for key in trials[0].given[0])
+            found += [replace(possible[i], factor=name)] if name not in ("", "1") and not misread else []
     return found
 
 
@@ -164,17 +196,20 @@ def _scaled_fit_of(
     for trial in trials:
         lineup = Lineup(variants)
         made = [lineup.run(truth.problem) for truth in trial.truths]
-        fits[list(lineup.misfits)] = False
+        possible = np.ones(len(variants), bool)
+        possible[list(lineup.misfits)] = False
+        if not trial.misshapen and not trial.turned:
+            fits &= possible
         for step, truth in enumerate(trial.truths):
             answers = [(key, given, pair) for at, key, given, pair in trial.answers() if at == step]
             derived = [answer for answer in answers if answer[0][0] in DERIVATIVES]
             factor, fit, near = _scaled_resemblance(truth.problem, derived, made[step], len(variants))
-            factors.append((truth.problem, factor))
-            fits &= fit
-            nearer |= near
+            factors.append((truth.problem, np.where(possible, factor, 0.0)))
+            nearer |= near & possible
             for key, given, pair in answers:
                 # No factor is in the activations; the cost may have its own.
-                fits &= _resemblance(given, made[step][key], pair)[0] if key[0] == "activation" else True
+                fit &= _resemblance(given, made[step][key], pair)[0] if key[0] == "activation" else True
+            fits &= fit | ~possible
     return fits, nearer, factors
 
 
@@ -250,20 +285,27 @@ def factor_names(factor: float | None, problem: Problem) -> list[str]:
 # To a few digits alone: finite differences, an epsilon.
 
 
+def _in_float32(trials: Sequence[Trial]) -> bool:
+    """Whether all numbers are those of float32: what these are right to is a matter of float32."""
+    answers = (given for trial in trials for _, _, given, _ in trial.answers())
+    return all((given.astype(np.float32) == given).all() for given in answers)
+
+
 def _roughly_fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
     """The variants that give the first digits of all numbers, and far more of them than autograd."""
-    found = _fitting(variants, trials, ROUGH)
-    return [replace(variant, digits=_digits(variant, trials)) for variant in found]
+    found = [replace(variant, digits=_digits(variant, trials)) for variant in _fitting(variants, trials, ROUGH)]
+    return [variant for variant in found if variant.digits < FINE]
 
 
 def _digits(variant: Variant, trials: Sequence[Trial]) -> int:
     """How many digits of each quantity's largest number the variant gives right."""
-    off = 0.0
+    off = float(np.finfo(np.float64).eps)
     for trial in trials:
         lineup = Lineup([variant])
         made = [lineup.run(truth.problem) for truth in trial.truths]
-        for step, key, given, _ in trial.answers():
-            off = max(off, float(distance(given, made[step][key]).max() / np.abs(given).max()))
+        for step, key, given, _ in () if lineup.misfits else trial.answers():
+            size = np.abs(given).max(initial=0.0)
+            off = max(off, float(distance(given, made[step][key]).max() / size)) if size else off
     return int(-np.log10(off))
 
 

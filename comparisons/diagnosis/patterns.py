@@ -39,9 +39,11 @@ def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) ->
         return Pattern("it is not finite")
     it = "its step" if wrong.key[0] == "weight" else "it"
     factor = _factor(it, wrong, alike) or _off_by(it, hand, torch)
+    if not factor and (whole := _another(wrong, trials)):
+        return Pattern(whole)
     if not factor and (other := _product(wrong, alike)):
         return other
-    return Pattern(factor or _part(it, wrong, alike) or _order(wrong, trials))
+    return Pattern(factor or _part(it, wrong, alike) or _order(wrong))
 
 
 def _compared(wrong: Wrong) -> tuple[FloatArray, FloatArray]:
@@ -154,7 +156,7 @@ def _near(wrong: Wrong, value: FloatArray) -> bool:
     return value.shape == hand.shape and _same(hand, value) and not _same(hand, torch)
 
 
-def _order(wrong: Wrong, trials: Sequence[Trial]) -> str:
+def _order(wrong: Wrong) -> str:
     hand, torch = wrong.hand, wrong.torch
     if hand.ndim < 2:
         return ""  # a single number has no order
@@ -163,8 +165,14 @@ def _order(wrong: Wrong, trials: Sequence[Trial]) -> str:
     for axis, name in ((-2, "rows"), (-1, "columns")):
         if _same(np.sort(hand, axis=axis), np.sort(torch, axis=axis)):
             return f"its {name} are autograd's in another order"
+    return ""
+
+
+def _another(wrong: Wrong, trials: Sequence[Trial]) -> str:
+    """Which other quantity it is, if it is one."""
+    hand = wrong.hand
     for key, (right, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
-        if key != wrong.key and right.shape == hand.shape and _same(hand, right):
+        if hand.ndim >= 2 and key != wrong.key and right.shape == hand.shape and _same(hand, right):
             mirrored = key == (wrong.key[0], len(wrong.problem.weights) + 1 - (wrong.key[1] or 0))
             order = ", as in a list that comes deepest layer first" if mirrored else ""
             return f"it is {quantity_name(key)}{order}"

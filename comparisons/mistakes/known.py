@@ -263,6 +263,18 @@ class SlopeAtGradient(Seams):
         return self._times_own_slope(l, error)
 
 
+class SlopeIsActivation(Seams):
+    summary = "The slope is a itself: the activation stands where its derivative belongs."
+    formula = "the right value with a^(l) in the place of D^(l)"
+    combines = False
+
+    def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return a
+
+    def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return a
+
+
 class SlopeOneMinusA(Seams):
     summary = "The slope is 1 - a: a factor or a square is missing."
     formula = "the right value with 1 - a^(l) in the place of D^(l)"
@@ -321,6 +333,16 @@ class WrongRowStripped(Seams):
 
     def stripped(self, l: int, w: FloatArray) -> FloatArray:
         return w[..., 1:, :]
+
+
+class LastColumnStripped(Seams):
+    summary = "With the biases in front, the last weights are dropped in their place."
+    formula = "the right value with the biases, then W^(l+1) less its last row, for (w^(l+1))^T"
+    needs_biases = True
+    combines = False
+
+    def stripped(self, l: int, w: FloatArray) -> FloatArray:
+        return np.concatenate([w[..., -1:, :], w[..., :-2, :]], axis=-2)
 
 
 class WrongLayerBelow(Seams):
@@ -613,6 +635,27 @@ class PenaltyOnBiases(Seams):
         return gradient + self.penalty * w
 
 
+class PenaltyOfOnes(Seams):
+    summary = "The penalty counts a 1 in the place of each bias, not a 0."
+    formula = "the right value, but lambda more for the biases"
+    needs_penalty = needs_biases = True
+    combines = False
+
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        out = super().penalized(l, gradient, w)
+        out[..., -1, :] += self.penalty
+        return out
+
+
+class PenaltyReversed(Seams):
+    summary = "The penalty's gradient is subtracted, not added."
+    formula = "the right value with -lambda w for lambda w"
+    needs_penalty = True
+
+    def penalized(self, l: int, gradient: FloatArray, w: FloatArray) -> FloatArray:
+        return gradient - self.penalty * self.weights_alone(w)
+
+
 class NoPenalty(Seams):
     summary = "The gradient lacks the penalty."
     formula = "the right value without lambda w"
@@ -735,6 +778,7 @@ MISTAKES: dict[str, type[Seams]] = {
     "tanh_slope_at_z": TanhSlopeAtZ,
     "relu_slope": ReluSlope,
     "slope_one_minus_a": SlopeOneMinusA,
+    "slope_is_activation": SlopeIsActivation,
     "no_hidden_slope": NoHiddenSlope,
     "error_passed_down": ErrorPassedDown,
     "slope_at_gradient": SlopeAtGradient,
@@ -742,6 +786,7 @@ MISTAKES: dict[str, type[Seams]] = {
     "updated_weights": UpdatedWeights,
     "wrong_weights": WrongWeights,
     "wrong_row_stripped": WrongRowStripped,
+    "last_column_stripped": LastColumnStripped,
     "wrong_layer_below": WrongLayerBelow,
     "output_for_input": OutputForInput,
     "output_delta": OutputDelta,
@@ -760,6 +805,8 @@ MISTAKES: dict[str, type[Seams]] = {
     "bias_averaged_twice": BiasAveragedTwice,
     "transposed_gradient": TransposedGradient,
     "penalty_on_biases": PenaltyOnBiases,
+    "penalty_of_ones": PenaltyOfOnes,
+    "penalty_reversed": PenaltyReversed,
     "no_penalty": NoPenalty,
     "penalty_twice": PenaltyTwice,
     "penalty_per_sample": PenaltyPerSample,

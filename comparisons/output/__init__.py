@@ -1,1 +1,1 @@
-"""How results are shown: tables, CSV files, and the page."""
+"""How results are shown: tables, CSV files, the page, and in a notebook."""

@@ -27,6 +27,7 @@ class Truth:
     Attributes
     ----------
     twin : the torch model
+    bounding : how the bounds are made
     run : autograd's own pass and torch's step
     bounds : on any evaluation of each quantity, as `run` has them
     """
@@ -35,10 +36,10 @@ class Truth:
         self.problem = problem
         self.twin = Twin(problem.weights, problem.activation, problem.device, problem.stated)
         self._how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
-        self._bounding: _Bounding = ByFormulas(self) if by_formulas(problem) else ByOperations(self)
+        self.bounding: Bounding = ByFormulas(self) if by_formulas(problem) else ByOperations(self)
         self.run: TwinPass
         self.bounds: TwinPass | Bounds
-        self.run, self.bounds = self._bounding.run()
+        self.run, self.bounds = self.bounding.run()
 
     def how(self) -> tuple[FloatArray, FloatArray, float, bool]:
         """The arguments of a run of the twin."""
@@ -50,7 +51,7 @@ class Truth:
 
     def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
         """Return torch's value of one equation on these upstream values, and its tolerance."""
-        return wide(self.problem, self._bounding.local(key, upstream))
+        return wide(self.problem, self.bounding.local(key, upstream))
 
     @cached_property
     def pairs(self) -> dict[Key, Pair]:
@@ -69,7 +70,7 @@ class Truth:
 
     def slopes(self) -> list[Pair]:
         """Return da^(l)/dz^(l) of the layers 1 .. L, and the bounds on them."""
-        return self._bounding.slopes()
+        return self.bounding.slopes()
 
 
 def wide(problem: Problem, pair: Pair) -> Pair:
@@ -82,7 +83,9 @@ def wide(problem: Problem, pair: Pair) -> Pair:
 # Two ways to the same bounds.
 
 
-class _Bounding(Protocol):
+class Bounding(Protocol):
+    """A way to the bounds."""
+
     def run(self) -> tuple[TwinPass, TwinPass | Bounds]: ...
 
     def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair: ...

@@ -33,7 +33,7 @@ MOST_NODES, MOST_STEPS = 100_000, 1_000_000
 # Of these a sample has its own even in a batch; the others of one sample are those of that sample alone.
 FORWARD = ("preactivation", "exponential", "activation", "slope")
 REQUIRED = ("sizes", "weights", "inputs", "printed")
-STATEMENTS = ("cost", "reduction", "l2", "biases", "shared_biases")
+STATEMENTS = ("cost", "reduction", "l2", "biases", "shared_biases", "momentum")
 OPTIONAL = ("targets", "title", "source", "activation", "learning_rate", "train_biases", *STATEMENTS, "batches")
 ENTRY = ("value", "quantity", "layer", "step", "index", "sample", "output", "name")
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
@@ -98,6 +98,7 @@ class Example:
     printed : the numbers
     stated : the keys that the file has
     shared_biases : one bias for all the nodes of a layer, trained by the sum of their gradients
+    momentum : the part of a step that the next one takes once more
     batches : of one step after the other, by the numbers of the samples, over and over; empty where all are taken
     """
 
@@ -108,6 +109,7 @@ class Example:
     printed: tuple[Printed, ...]
     stated: frozenset[str] = frozenset()
     shared_biases: bool = False
+    momentum: float = 0.0
     batches: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -182,7 +184,8 @@ class _Reader:
                 raise ExampleError(f"{self.name}: {key} is missing")
         problem = self._problem()
         shared, batches = self._shared(problem), self._batches(len(problem.inputs))
-        example = Example(self.name.removesuffix(".toml"), "", "", problem, (), frozenset(self.table), shared, batches)
+        name, stated = self.name.removesuffix(".toml"), frozenset(self.table)
+        example = Example(name, "", "", problem, (), stated, shared, self._momentum(), batches)
         entries = self.table["printed"]
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
             self._refuse("printed", "printed is no list of tables: expected {value = .., quantity = ..}, ..")
@@ -271,6 +274,12 @@ class _Reader:
         if not _is_number(rate):
             self._refuse("learning_rate", f"learning_rate is {_short(rate)}: expected a finite number")
         return float(rate)
+
+    def _momentum(self) -> float:
+        momentum = self.table.get("momentum", 0.0)
+        if not _is_number(momentum) or not 0 <= momentum < 1:
+            self._refuse("momentum", f"momentum is {_short(momentum)}: expected a number from 0 to less than 1")
+        return float(momentum)
 
     def _flag(self, key: str, default: bool) -> bool:
         value = self.table.get(key, default)

@@ -104,16 +104,18 @@ class _Trained:
 
     def __init__(self, example: Example) -> None:
         self.example, self.step, self.weights = example, 1, example.problem.weights
+        self.before = self.weights  # those of the step before
 
     def at(self, step: int) -> Weights:
         """Return the weights that a step starts from."""
         problem = self.example.problem
-        if not self.example.batches and not self.example.shared_biases:
+        if not (self.example.batches or self.example.shared_biases or self.example.momentum):
             twin = Twin(self.weights, problem.activation, stated=problem.stated)
             how = (problem.inputs, problem.targets, problem.learning_rate)
             self.weights, self.step = twin.train(*how, step - self.step, problem.train_biases), step
         while self.step < step:
-            self.weights, self.step = self.after(self.step, self.weights), self.step + 1
+            self.before, self.weights = self.weights, self.after(self.step, self.weights)
+            self.step += 1
         return self.weights
 
     def after(self, step: int, weights: Weights) -> Weights:
@@ -121,7 +123,8 @@ class _Trained:
         problem = self.example.at(step, weights)
         twin = Twin(weights, problem.activation, stated=problem.stated)
         run = twin.run(problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
-        return tuple(moved(self.example, old, new) for old, new in zip(weights, run.updated, strict=True))
+        layers = zip(weights, run.updated, self.before, strict=True)
+        return tuple(moved(self.example, old, new, before) for old, new, before in layers)
 
 
 def shared(example: Example, gradient: FloatArray) -> FloatArray:
@@ -132,9 +135,11 @@ def shared(example: Example, gradient: FloatArray) -> FloatArray:
     return np.concatenate([gradient[..., :-1, :], total], axis=-2)
 
 
-def moved(example: Example, old: FloatArray, new: FloatArray) -> FloatArray:
-    """Return W after the step, its biases shared where they are."""
-    return old + shared(example, new - old) if example.shared_biases else new
+def moved(example: Example, old: FloatArray, new: FloatArray, before: FloatArray) -> FloatArray:
+    """Return W after the step, its biases shared where they are, and with the momentum of the step before."""
+    if example.shared_biases:
+        new = old + shared(example, new - old)
+    return new + example.momentum * (old - before) if example.momentum else new
 
 
 class _Views:
@@ -197,10 +202,11 @@ class _Views:
         """The gradient, the step and the weights after it, with the biases shared where they are."""
         gradient, new = pairs["gradient", l], pairs["weight", l]
         near = np.finfo(float).eps * (np.abs(old) + np.abs(new[0]))
-        if self.example.shared_biases:
+        if self.example.shared_biases or self.example.momentum:
+            before = self.trained.before[l - 1]
             gradient, new = (
                 (shared(self.example, gradient[0]), shared(self.example, gradient[1])),
-                (moved(self.example, old, new[0]), shared(self.example, new[1] + near)),
+                (moved(self.example, old, new[0], before), shared(self.example, new[1] + near)),
             )
         return {("gradient", l): gradient, ("weight", l): new, ("step", l): (old - new[0], new[1] + near)}
 
@@ -291,6 +297,7 @@ def recomputed(
     numbers = example.printed if numbers is None else numbers
     last = max((number.step for number in numbers), default=0)
     weights: Sequence[FloatArray] = example.problem.weights
+    last_weights = weights
     values: dict[Printed, FloatArray] = {}
     steps: Iterator[int] = iter(range(1, last + 1))
     for step in progress(steps, [1] * last, "steps") if bar else steps:
@@ -300,14 +307,14 @@ def recomputed(
         parts = [number for number in numbers_here if (number.sample, number.output) != (None, None)]
         before = {number: _of_part(passes, problem, number, weights) for number in parts if number.key != DECREASE}
         run = passes.run(problem, weights)
-        new = [moved(example, w, run["weight", l]) for l, w in enumerate(weights, start=1)]
+        new = [moved(example, w, run["weight", l], last_weights[l - 1]) for l, w in enumerate(weights, start=1)]
         whole = _Together(example, problem, run, weights, new)
         for number in numbers_here:
             if number.key == DECREASE:
                 values[number] = _decrease(passes, problem, number, weights, new)
             else:
                 values[number] = before[number] if number in before else whole.of(number)
-        weights = new
+        last_weights, weights = weights, new
     return values
 
 

@@ -1,37 +1,24 @@
-"""Worked examples: the numbers that a page, a book or a lecture prints, against autograd.
-
-The digits that a number is printed with make its tolerance: 1.5 units in the last place, since a last digit is often
-rounded twice.
-"""
+"""Worked examples: the numbers that a page, a book or a lecture prints, against autograd."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
-from comparisons.mistakes.effects import effects
-from comparisons.mistakes.lineup import Lineup
-from comparisons.mistakes.variants import Variant, alone_in, overridden, pairs, singles
+from comparisons.mistakes.known import MISTAKES
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
-from comparisons.reference.quantities import Problem
-from comparisons.reference.truth import Truth
+from comparisons.studies.causes import Causes, causes
 from comparisons.studies.conventions import Reading, read
-from comparisons.studies.examples import Example
-from comparisons.studies.numbers import Judged, recomputed
-from comparisons.verdict.distance import distance
-from handnet.activations import FloatArray
+from comparisons.studies.examples import STATEMENTS, Example, Printed
+from comparisons.studies.numbers import Judged
 
 WORKED_COLUMNS = (
     *("example", "quantity", "layer", "step", "index", "printed", "autograd", "error", "tolerance", "verdict"),
-    "explained_by",
+    *("explained_by", "name", "follows_from"),
 )
 NAMED = 3
-# By chance less than one number in ten, as far off, may fit what explains it.
-CHANCE = 0.1
 
 
 def check_example(example: Example, explain: bool = True) -> pd.DataFrame:
@@ -45,8 +32,8 @@ def check_example(example: Example, explain: bool = True) -> pd.DataFrame:
     Returns
     -------
     frame : the columns of worked.csv, one row per printed number; layer is empty for the cost
-        explained_by is the single known mistake that gives the printed number, else the pairs, else empty; also empty
-        where a number as far off would too often fit one of them by chance.
+        explained_by is what explains the printed number, the simplest first, else empty; also empty where a number as
+        far off would too often be explained by chance. follows_from names the wrong numbers that it follows from.
 
     Examples
     --------
@@ -58,18 +45,13 @@ def check_example(example: Example, explain: bool = True) -> pd.DataFrame:
     return _frame(*_checked(example, explain))
 
 
-def _checked(example: Example, explain: bool = True) -> tuple[Reading, dict[Judged, list[str]]]:
-    """The page as it is understood, and what explains its wrong numbers."""
-    with np.errstate(all="ignore"):
-        reading = read(example)
-        wrong = [j for j in reading.judged if j.verdict == "wrong" and explain]
-        explained = _explained(reading.example, wrong, "singles")
-        left = [j for j in wrong if not explained[j]]
-        explained |= _explained(reading.example, left, "pairs")
-    return reading, explained
+def _checked(example: Example, explain: bool = True) -> tuple[Reading, Causes]:
+    """The page as it is understood, and why its wrong numbers are wrong."""
+    reading = read(example)
+    return reading, causes(reading) if explain else Causes()
 
 
-def _frame(reading: Reading, explained: dict[Judged, list[str]]) -> pd.DataFrame:
+def _frame(reading: Reading, found: Causes) -> pd.DataFrame:
     rows = [
         (
             reading.example.name,
@@ -82,7 +64,9 @@ def _frame(reading: Reading, explained: dict[Judged, list[str]]) -> pd.DataFrame
             j.error,
             j.tolerance,
             j.verdict,
-            _listed(explained.get(j, [])),
+            _listed(found.named.get(j, [])),
+            j.number.name,
+            " and ".join(_name(source.number) for source in found.follows.get(j, ())),
         )
         for j in reading.judged
     ]
@@ -93,56 +77,70 @@ def _listed(names: Sequence[str]) -> str:
     return " or ".join([*names[:NAMED], *([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])])
 
 
-def _explained(example: Example, wrong: Sequence[Judged], how: str) -> dict[Judged, list[str]]:
-    """For each wrong number the known mistakes that give it, the simplest first."""
-    if not wrong:
-        return {}
-    tried = _tried(example.problem, how)
-    made = recomputed(example, Lineup(tried), [j.number for j in wrong], bar=True)
-    explained = {}
-    for j in wrong:
-        values = np.broadcast_to(made[j.number], len(tried))
-        fits = distance(np.array(j.printed), values) <= j.tolerance
-        names = [" + ".join(variant.mistakes) for variant, fit in zip(tried, fits, strict=True) if fit]
-        explained[j] = list(dict.fromkeys(names)) if _chance(j, values) < CHANCE else []
-    return explained
+def _name(number: Printed) -> str:
+    """What the page calls a number, else what and where it is."""
+    return number.name or _place(number)
 
 
-def _tried(problem: Problem, how: str) -> list[Variant]:
-    """The variants worth training: of mistakes that change something in the first two steps, and not at one seam."""
-    first = Truth(problem)
-    second = Truth(replace(problem, weights=first.run.updated))
-    variants = alone_in(first.problem)
-    shown = effects(variants, [first, second]).shown({key[0] for key in first.derived})
-    names = {v.mistakes[0] for v, show in zip(variants, shown, strict=True) if show} - {"single_precision"}
-    alone_names = [variant.mistakes[0] for variant in variants]
-    if how == "singles":
-        return [variant for variant in singles(len(problem.weights), alone_names) if variant.mistakes[0] in names]
-    two = (variant for variant in pairs(alone_names) if names.issuperset(variant.mistakes))
-    return [variant for variant in two if not overridden(variant.mistakes[0]) & overridden(variant.mistakes[1])]
-
-
-def _chance(j: Judged, values: FloatArray) -> float:
-    """The share of the numbers not further off than this one, right ones aside, that some mistake would explain."""
-    apart = np.sort(values[np.isfinite(values)] - j.autograd)
-    apart = apart[(np.abs(apart) > j.tolerance) & (np.abs(apart) < j.error + j.tolerance)]
-    # Where two lie closer than twice the tolerance, what they explain overlaps.
-    covered = 2 * j.tolerance + np.minimum(np.diff(apart), 2 * j.tolerance).sum() if apart.size else 0.0
-    return float(covered / (2 * j.error))
+def _place(number: Printed) -> str:
+    layer = "" if number.key[1] is None else f" {number.key[1]}"
+    return f"{number.key[0]}{layer} {number.label}".strip()
 
 
 def outcome(example: Example) -> Outcome:
     """Judge the printed numbers of a worked example: all is well if some are right and none is wrong."""
-    reading, explained = _checked(example)
-    frame = _frame(reading, explained)
+    reading, found = _checked(example)
+    frame = _frame(reading, found)
+    said = [*reading.said, *page_line(found), *first_line(reading, found)]
     return Outcome(
         bool((frame["verdict"] == "ok").any() and not (frame["verdict"] == "wrong").any()),
         worked_line(frame),
-        [*reading.said, worked_table(example, frame)],
+        ["\n".join(said), worked_table(example, frame)],
         {"worked.csv": frame},
         "Printed numbers beside autograd",
+        answer="; ".join([worked_line(frame), *said]),
         sections=lambda: [worked_section(example, frame)],
     )
+
+
+def page_line(found: Causes) -> list[str]:
+    """Return the line that says what explains the page, if one cause explains all of its wrong numbers."""
+    if found.page is None or len(found.page.explained) < found.page.of:
+        return []
+    first = found.page.names[0]
+    meaning = f". {MISTAKES[first].summary}" if first in MISTAKES else ""
+    if first.startswith(STATEMENTS):
+        meaning = ", which is not what is stated"
+    how_many = "both" if found.page.of == 2 else f"all {found.page.of}"
+    return [f"{how_many} wrong numbers are explained by {_listed(found.page.names)}{meaning}"]
+
+
+def first_line(reading: Reading, found: Causes) -> list[str]:
+    """Return the line that says which wrong number is the first, and how many of the others follow from it."""
+    if found.page is not None and len(found.page.explained) == found.page.of:
+        return []
+    wrong = [j for j in reading.judged if j.verdict == "wrong"]
+    roots = dict.fromkeys(source for j in wrong for source in found.follows.get(j, ()) if source not in found.follows)
+    lines = []
+    for root in roots:
+        if root in found.named and found.page is not None and root in found.page.explained:
+            continue
+        rest = _following(root, found)
+        others = "the rest follows" if len(rest) == len(wrong) - 1 else f"{len(rest)} of the others follow"
+        cause = f" ({_listed(found.named[root])})" if found.named.get(root) else ""
+        place = "the first wrong number" if root == wrong[0] else "another wrong number"
+        lines.append(f"{_name(root.number)} is {place}{cause}; {others} from it")
+    return lines
+
+
+def _following(root: Judged, found: Causes) -> list[Judged]:
+    """The wrong numbers that follow from this one, directly or by way of others."""
+    rest: list[Judged] = []
+    for j in [*found.follows, *found.follows]:
+        sources = found.follows[j]
+        if j not in rest and any(source == root or source in rest for source in sources):
+            rest.append(j)
+    return rest
 
 
 def worked_table(example: Example, frame: pd.DataFrame) -> str:
@@ -151,32 +149,31 @@ def worked_table(example: Example, frame: pd.DataFrame) -> str:
     for number, row in zip(example.printed, frame.to_dict("records"), strict=True):
         if row["verdict"] != "ok":
             digits = max(len(number.value.lstrip("-0.")), 3)
-            layer = "" if number.key[1] is None else f" {number.key[1]}"
-            what = f"{number.key[0]}{layer} {row['index']}".strip()
             said = (number.value, f"{row['autograd']:.{digits}g}", row["verdict"], row["explained_by"])
-            rows.append((number.name, what, f"{number.step:,}", *said))
+            rows.append((number.name, _place(number), f"{number.step:,}", *said))
     return report.table(rows, left=7) if len(rows) > 1 else ""
 
 
 def worked_line(frame: pd.DataFrame) -> str:
     """Return the result of a worked example in one line."""
     counts = frame["verdict"].value_counts()
-    explained = (frame["explained_by"] != "").sum()
+    explained = frame["explained_by"] != ""
+    following = (~explained & (frame["follows_from"] != "")).sum()
+    why = f"{explained.sum()} explained" + (f", {following} following" if following else "")
     parts = [f"{counts.get('ok', 0)} right", f"{counts.get('wrong', 0)} wrong"]
-    parts[1] += f" ({explained} explained)" if counts.get("wrong", 0) else ""
+    parts[1] += f" ({why})" if counts.get("wrong", 0) else ""
     parts += [f"{counts['undecided']} undecided"] if "undecided" in counts else []
     return f"{frame['example'].iloc[0]}: {len(frame)} printed numbers, {', '.join(parts)}"
 
 
 WORKED_ORDER = (
     *("name", "printed", "autograd", "verdict", "explained_by"),
-    *("quantity", "layer", "step", "index", "error", "tolerance"),
+    *("follows_from", "quantity", "layer", "step", "index", "error", "tolerance"),
 )
 
 
 def worked_section(example: Example, frame: pd.DataFrame) -> page.Section:
     """Return the printed numbers of a worked example, each with its verdict."""
     section = page.Section("worked", example.title or str(frame["example"].iloc[0]), source=example.source)
-    shown = frame.assign(name=[number.name for number in example.printed])
-    section.tables.append(page.table(shown, "worked-rows", "The rows of worked.csv", WORKED_ORDER))
+    section.tables.append(page.table(frame, "worked-rows", "The rows of worked.csv", WORKED_ORDER))
     return section

@@ -20,7 +20,7 @@ MISSHAPEN = 1e6
 
 
 def found_form(implementation: Implementation, truth: Truth, rate: float) -> Form | None:
-    """Return the form in which the function runs, fits the shapes and is nearest to right; None where it does in none.
+    """Return the form in which the function runs and is nearest to right; None where none does better than its own.
 
     A wrong form cannot make wrong code pass: its numbers are judged all the same.
 
@@ -29,7 +29,7 @@ def found_form(implementation: Implementation, truth: Truth, rate: float) -> For
     truth : what autograd says of a network of unequal widths, on which the shapes tell
     rate : the learning rate that it is told
     """
-    best, least = None, MISSHAPEN
+    best, least = None, _off(implementation, truth, rate)
     for form in forms(implementation.biases):
         off = _off(implementation.in_form(form), truth, rate)
         if off < least:
@@ -47,6 +47,8 @@ def _off(implementation: Implementation, truth: Truth, rate: float) -> float:
     except ImplementationError:
         return np.inf
     shapes = len(answer.misfits) + len(answer.turned)
+    if not any(np.isfinite(value).any() for value in answer.given.values()):
+        return np.inf  # nothing has the shape that it should
     off = [_relative(value, truth.derived[key][0]) for key, value in answer.given.items() if key not in answer.misfits]
     return MISSHAPEN * shapes + (max(off) if off else MISSHAPEN)
 

@@ -91,14 +91,15 @@ class Local:
 
     def of(self, key: Key) -> Pair | None:
         """Return torch's value and its tolerance, or None where what it is computed from was not given."""
-        upstream = [self.given.get(above) for above in self._upstream(key)]
+        upstream = [self.given.get(above) for above in self.upstream(key)]
         # Upstream values of another precision could only be judged after rounding them, which they were not.
         values = [value for value in upstream if value is not None and value.dtype == self.problem.inputs.dtype]
         if len(values) < len(upstream):
             return None
         return self.truth.local(key, values)
 
-    def _upstream(self, key: Key) -> Sequence[Key]:
+    def upstream(self, key: Key) -> Sequence[Key]:
+        """Return what a quantity is computed from by its own equation."""
         quantity, layer = key
         top = len(self.problem.weights)
         if layer is None or (quantity == "delta" and layer == top):

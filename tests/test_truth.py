@@ -1,0 +1,74 @@
+"""The bounds of the note's own network, written out, and those made operation by operation say the same."""
+
+import numpy as np
+import pytest
+
+from comparisons.reference.quantities import Problem, Statement
+from comparisons.reference.truth import ByFormulas, ByOperations, Truth, by_formulas
+from comparisons.verdict.judging import Local
+from handnet import Network
+
+
+def problem_of(rng, dtype):
+    layers = int(rng.integers(1, 4))
+    sizes = [int(m) for m in rng.integers(1, 8, layers + 1)]
+    activation = tuple(map(str, rng.choice(["sigmoid", "tanh", "relu", "identity"], layers)))
+    net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype)
+    samples = int(rng.integers(1, 9))
+    x, t = rng.standard_normal((samples, sizes[0])), rng.random((samples, sizes[-1]))
+    return Problem(net.weights, net.activation, x.astype(dtype), t.astype(dtype))
+
+
+@pytest.fixture(scope="module", params=["float64", "float32"])
+def truths(request):
+    rng = np.random.default_rng(3)
+    return [Truth(problem_of(rng, request.param)) for _ in range(10)]
+
+
+def ratio_of(others, bound):
+    """How much larger one bound is than the other, typically; nothing where there is none."""
+    there = (bound > 0) & np.isfinite(bound)
+    return [float(np.median(others[there] / bound[there]))] if there.any() else []
+
+
+def test_both_ways_give_torchs_own_numbers(truths):
+    for truth in truths:
+        run, _ = ByOperations(truth).run()
+        for key, value in truth.run.quantities().items():
+            assert np.array_equal(run.quantities()[key], value), key
+
+
+def test_both_ways_give_the_same_bounds_of_the_whole_model(truths):
+    ratios = {}
+    for truth in truths:
+        assert isinstance(truth.bounding, ByFormulas)
+        _, bounds = ByOperations(truth).run()
+        for key, bound in bounds.quantities().items():
+            ratios.setdefault(key[0], []).extend(ratio_of(bound, truth.bounds.quantities()[key]))
+    medians = {quantity: np.median(values) for quantity, values in ratios.items()}
+    # Each way leaves room for something that the other does not; neither is blunt.
+    assert all(0.5 < median < 1.1 for median in medians.values()), medians
+
+
+def test_both_ways_give_the_same_bounds_of_one_equation(truths):
+    ratios = {}
+    for truth in truths:
+        local = Local(truth, truth.run.quantities())
+        for key in truth.run.quantities():
+            upstream = [local.given[above] for above in local.upstream(key)]
+            (value, bound), (other, others) = (
+                way.local(key, upstream) for way in (truth.bounding, ByOperations(truth))
+            )
+            assert np.allclose(value, other, rtol=1e-5), key
+            ratios.setdefault(key[0], []).extend(ratio_of(others, np.broadcast_to(bound, others.shape)))
+    medians = {quantity: np.median(values) for quantity, values in ratios.items()}
+    assert all(0.4 < median < 1.5 for median in medians.values()), medians
+
+
+def test_only_the_notes_own_network_has_its_bounds_written_out(rng):
+    problem = problem_of(rng, "float64")
+    assert by_formulas(problem)
+    for stated in (Statement("squared_error"), Statement(l2=0.1), Statement(reduction="sum"), Statement(biases=False)):
+        assert not by_formulas(
+            Problem(problem.weights, problem.activation, problem.inputs, problem.targets, stated=stated)
+        )
