@@ -23,6 +23,8 @@ NEAR, NEARLY = 1e-10, 1e-5
 # Numbers that are found, and not computed, agree with each other as well as this.
 ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
+# What a diagnosis says that knows nothing of the numbers.
+UNKNOWN = "Why: no known mistake explains it."
 # Another output, and the cost that belongs to it.
 OUTPUTS = (("", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy"))
 
@@ -76,10 +78,10 @@ def stated_otherwise(trials: Sequence[Trial], calls: str) -> str:
 
 
 def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
-    """Return the diagnosis under this line; without what it says where it does not know why."""
+    """Return the diagnosis under this line; without the advice that it gives where it does not know why."""
     said = diagnosis.message.splitlines()
     if not diagnosis.candidates:
-        said = [part for part in said if part.startswith(("Where:", "Worst number:"))]
+        said = [part for part in said if part != UNKNOWN and not part.startswith(("Should be:", "Next:"))]
     return replace(diagnosis, message="\n".join([line, *said]))
 
 
