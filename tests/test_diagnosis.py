@@ -296,6 +296,14 @@ def test_a_factor_of_all_derivatives_is_said_however_many_units_are_dead(seed):
     assert "all derivatives" not in times(lambda n: n**0.5)
 
 
+def test_of_the_weights_alone_it_is_the_step_that_has_a_factor():
+    def backprop(weights, inputs, targets):
+        gradients = Network(weights).backprop(inputs, targets).gradients
+        return {"updated": [w - 0.01 * g for w, g in zip(weights, gradients, strict=True)]}
+
+    assert "its step is 0.02 times autograd's" in str(check(backprop).diagnosis)
+
+
 def test_a_factor_is_not_claimed_of_a_single_number(rng):
     class OddCost(Network):
         def cost(self, output, targets):

@@ -115,10 +115,13 @@ def test_a_learning_rate_that_is_not_stated_is_found_from_the_weights(tmp_path):
     assert reading.said == ("not stated, but right for learning_rate = 0.065",)
 
 
-def test_one_weight_does_not_make_a_learning_rate(tmp_path):
+@pytest.mark.parametrize("only", [False, True], ids=["among others", "alone"])
+def test_one_weight_does_not_make_a_learning_rate(tmp_path, only):
     page = Page(rate=0.5)
     page.leave_out.add("learning_rate")
     numbers = [(n, w, v + 0.01 if n.startswith("w1[0,0]+") else v) for n, w, v in page.numbers(1)]
+    if only:
+        numbers = [number for number in numbers if number[1]["quantity"] != "weight" or number[0] == "w1[0,0]+ 1"]
     reading = read(page.example(tmp_path, numbers))
     assert [name for name, verdict in verdicts(reading).items() if verdict == "wrong"] == ["w1[0,0]+ 1"]
     assert not reading.said

@@ -40,6 +40,7 @@ class Diagnosis:
     ----------
     first_wrong : (quantity, layer), or None where nothing could be compared
     mistakes : ids of the simplest explanation, empty if none fits
+        Of MISTAKES, or what else has a name: biases_not_summed, other_factor, summed_over_nodes.
     candidates : every explanation that fits, as text, the simplest first
     message : a short paragraph, what str() gives
     exactly : whether the explanation gives all digits of all numbers by itself, under no factor
@@ -150,7 +151,8 @@ def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
     """What to say where all derivatives are autograd's but for one factor."""
     factor, name = factor_of_all(trials) if first[0] in DERIVATIVES else ("", "")
     which = f", which is {name}" if name else ""
-    return Pattern(f"it is {factor} times autograd's{which}, and so are all derivatives") if factor else None
+    it = "its step" if first[0] == "weight" else "it"
+    return Pattern(f"{it} is {factor} times autograd's{which}, and so are all derivatives") if factor else None
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
