@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 
 from comparisons.cli import main
-from comparisons.mistakes.known import MISTAKES
-from comparisons.mistakes.variants import Variant
+from comparisons.mistakes.variants import Variant, applicable
 from comparisons.studies import proof
 from comparisons.studies.proof import MISTAKE_COLUMNS, Cell, cells, is_named, prove, proven
 
@@ -23,7 +22,7 @@ def made(frame):
 
 def test_every_mistake_that_shows_is_caught_located_and_named(whole):
     counted = made(whole)
-    assert set(counted["mistake"]) == set(MISTAKES)
+    assert set(counted["mistake"]) == set(applicable())
     assert set(counted["layout"]) == {"note", "linear", "columns"}
     assert counted["caught"].all()
     located = counted[counted["given"] == "all"]
