@@ -5,7 +5,7 @@ import pytest
 
 from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import ByFormulas, ByOperations, Truth, by_formulas
-from comparisons.verdict.judging import Local
+from comparisons.verdict.judging import Local, measure
 from handnet import Network
 
 
@@ -72,3 +72,13 @@ def test_only_the_notes_own_network_has_its_bounds_written_out(rng):
         assert not by_formulas(
             Problem(problem.weights, problem.activation, problem.inputs, problem.targets, stated=stated)
         )
+
+
+@pytest.mark.parametrize(("units", "verdict"), [(8, "ok"), (60, "wrong")])
+def test_the_slope_of_elu_as_a_plus_one_is_right_and_ten_times_its_rounding_is_not(units, verdict):
+    """Far below 0 the sum a + 1 keeps few digits of e^z, which torch computes."""
+    weights, u = (np.array([[-2.0], [0.0]]),), np.finfo(float).eps / 2
+    truth = Truth(Problem(weights, ("elu",), np.array([[1.0]]), np.array([[0.5]])))
+    right = truth.run.deltas[0]
+    (measured,) = measure(truth, {("delta", 1): right + units * u * (truth.run.activations[0] - 0.5)})
+    assert measured.verdict == verdict

@@ -86,6 +86,31 @@ def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, thres
     return Errors(errors.error + left_out * g.any, errors.variance + (left_out * g.value).square())
 
 
+# elu's slope as a + 1: a rounds by 8 u of 1, as its exponential does, and the sum once more.
+ELU_ROUNDINGS = LIBM + 2
+
+
+@rule(aten.elu_backward)
+def elu_backward(
+    r: Rounding, f: Ball, g: Ball, alpha: float, scale: float, stretch: float, is_result: bool, x: Ball
+) -> Errors:
+    """g times the slope: scale above 0; below, alpha scale stretch e^(stretch x), or that of a, a + 1 for short."""
+    steepest = alpha * scale * stretch
+    below = stretch * (x.value + alpha * scale) if is_result else steepest * torch.exp(stretch * x.value)
+    growth = abs(stretch) if is_result else below.abs() * torch.expm1((abs(stretch) * 2 * x.error).clamp(max=700.0))
+    error = growth * x.error if is_result else growth
+    variance = (stretch if is_result else stretch * below) ** 2 * x.variance
+    negative = x.value <= 0
+    other_form = r.gamma(ELU_ROUNDINGS) * abs(steepest)
+    # At 0 either side may be right.
+    kink = torch.where(x.size <= 2 * x.error, abs(scale - steepest), 0.0)
+    near = negative | (x.size <= 2 * x.error)
+    slope = torch.where(negative, below, scale)
+    error = torch.where(near, error + other_form, 0.0) + kink
+    variance = torch.where(near, variance + other_form**2, 0.0) + kink.square()
+    return _times_slope(r, f, g, slope, error, variance)
+
+
 @equations(aten.softshrink_backward, aten.hardshrink_backward)
 def shrink_backward(g: Tensor, x: Tensor, threshold: float) -> Tensor:
     return torch.where((x >= -threshold) & (x <= threshold), 0.0, g)
