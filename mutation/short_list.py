@@ -52,7 +52,7 @@ PLANTED = "comparisons/studies/planted.py"
 NUMBERS, CAUSES = "comparisons/studies/numbers.py", "comparisons/studies/causes.py"
 WRONG = "comparisons/diagnosis/wrong.py"
 CONSTANTS = (
-    Constant(ROUNDING, "np.fmax(self.gamma({}) * size, other)", "9", ("18", "4.5", "90")),
+    Constant(ROUNDING, "self._evaluated(name, a, {})", "9", ("18", "4.5", "90")),
     Constant(ROUNDING, "(self.gamma({}) + self.gamma(8) * size)", "2", ("4", "1")),
     Constant(ROUNDING, "self.gamma({}) * np.abs(1 - size**2)", "8", ("16", "4")),
     Constant(ROUNDING, "({} * operations * self.tiny)", "2", ("4", "1", "2e6")),
