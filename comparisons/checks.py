@@ -230,6 +230,23 @@ def check(
         one_rate=not implementation.takes_rate,
         stated=stated,
     )
+    options = {
+        "layout": layout,
+        "biases": biases,
+        "activation": names,
+        "cost": cost,
+        "reduction": reduction,
+        "l2": l2,
+        "sizes": None if sizes is None else asked[0],
+        "batch": batch,
+        "dtype": np.float64 if dtype == np.float64 else str(dtype),
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+
+    def call(instead: Mapping[str, Any]) -> str:
+        return f"check({implementation.name}{_told({**options, **instead}, check)})"
+
     found = ""
     with np.errstate(all="ignore"):
         put = _put(implementation, [made(shape) for shape in asked], made)
@@ -252,8 +269,7 @@ def check(
                 both = ("single_precision", *besides.mistakes)
                 told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
                 put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
-        calls = f"check({implementation.name}" + (f", layout={layout!r}" if layout else "")
-        consistent = stated_otherwise(put.trials, calls) if put.diagnosis else ""
+        consistent = stated_otherwise(put.trials, call) if put.diagnosis else ""
         if consistent and put.diagnosis:
             put = replace(put, diagnosis=consistent_with(put.diagnosis, consistent))
         usual = put.trials  # which already show every known mistake
@@ -265,25 +281,12 @@ def check(
         shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
         remarks += hints(implementation, made(asked[0]), shallower)
     problem = made(asked[0]).single.problem
-    options = {
-        "layout": layout,
-        "biases": biases,
-        "activation": names,
-        "cost": cost,
-        "reduction": reduction,
-        "l2": l2,
-        "sizes": None if sizes is None else asked[0],
-        "batch": batch,
-        "dtype": np.float64 if dtype == np.float64 else str(dtype),
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
     return Comparison(
         tuple(m for session in put.sessions for m in session.measured),
         sizes=problem.sizes,
         activation=problem.activation,
         dtype=str(dtype),
-        replay=f"check({implementation.name}{_told(options, check)})",
+        replay=call({}),
         diagnosis=put.diagnosis,
         findings=findings_of(put.sessions),
         remarks=tuple(dict.fromkeys(remarks)),

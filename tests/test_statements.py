@@ -118,3 +118,9 @@ def test_the_mistake_is_named_all_the_same_where_it_is_one():
     comparison = check(gradients_of(factor=2.0))
     assert first_line(comparison) == f"{SAID}cost='squared_error'"
     assert comparison.diagnosis.mistakes == ("no_half",)
+
+
+def test_the_call_that_is_advised_keeps_what_was_stated_before():
+    backprop = gradients_of(cost="squared_error", activation="tanh")
+    message = check(backprop, activation="tanh", sizes=(3, 4, 2), seed=5).message().splitlines()
+    assert message[1] == "Next: check(backprop, activation='tanh', cost='squared_error', sizes=(3, 4, 2), seed=5)"

@@ -6,7 +6,7 @@ taken apart into what they can be made of: a factor times the gradient of some c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ NEAR, NEARLY = 1e-10, 1e-5
 # Numbers that are found, and not computed, agree with each other as well as this.
 ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
+Call = Callable[[Mapping[str, object]], str]
 # What a diagnosis says that knows nothing of the numbers.
 UNKNOWN = "Why: no known mistake explains it."
 # Another output, and the cost that belongs to it.
@@ -46,13 +47,13 @@ class Parts:
     off: float
 
 
-def stated_otherwise(trials: Sequence[Trial], calls: str) -> str:
+def stated_otherwise(trials: Sequence[Trial], call: Call) -> str:
     """Return for what else all that was given is right, in a line, and what to call; empty where it is for nothing.
 
     Parameters
     ----------
     trials : what the implementation was asked and answered
-    calls : how it was checked, as `check(name`
+    call : writes the call of check with these options in the place of those that were stated
     """
     steps = [
         (truth.problem, given, trial)
@@ -70,11 +71,10 @@ def stated_otherwise(trials: Sequence[Trial], calls: str) -> str:
             if found and len(found) == len(steps) and all(part.off < NEARLY for part, _ in found):
                 said = _told(found, names, cost, steps)
                 if said:
-                    return _line(said, found, calls)
-    online = _online(steps)
-    return (
-        f"consistent, but not as stated: it takes a step after each sample\nNext: {calls}, batch=1)" if online else ""
-    )
+                    return _line(said, found, call)
+    if not _online(steps):
+        return ""
+    return f"consistent, but not as stated: it takes a step after each sample\nNext: {call({'batch': 1})}"
 
 
 def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
@@ -104,17 +104,21 @@ def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[
     return Parts(factor, of_weights, of_biases, off)
 
 
-def _mean_gradients(problem: Problem, activation: tuple[str, ...], cost: str) -> list[FloatArray]:
-    """The gradients of the cost's mean; of a cross-entropy from a - T, as it is for targets that are probabilities."""
-    net = Network(problem.weights, activation, biases=problem.stated.biases)
-    a, top = net.forward(problem.inputs), len(problem.weights)
-    delta = (a[-1] - problem.targets) / len(problem.inputs)
-    delta = net.output_delta(a[-1], problem.targets) if cost in SQUARED else delta
-    gradients = [net.gradient(a[-2], delta)]
-    for l in range(top - 1, 0, -1):
-        delta = net.hidden_delta(l, delta, a[l])
-        gradients.insert(0, net.gradient(a[l - 1], delta))
-    return gradients
+class _OfCrossEntropy(Network):
+    """Of a cross-entropy delta^(L) is a - T, for targets that are probabilities and for others."""
+
+    def output_delta(self, output: FloatArray, targets: FloatArray) -> FloatArray:
+        return (output - targets) / len(output)
+
+
+def _mean_gradients(problem: Problem, activation: tuple[str, ...], cost: str) -> tuple[FloatArray, ...]:
+    """The gradients of the mean of half the squared error, or of a cross-entropy."""
+    kind = Network if cost in SQUARED else _OfCrossEntropy
+    return (
+        kind(problem.weights, activation, biases=problem.stated.biases)
+        .backprop(problem.inputs, problem.targets)
+        .gradients
+    )
 
 
 def _gradients(problem: Problem, given: Quantities, summed: bool) -> list[FloatArray] | None:
@@ -244,10 +248,10 @@ def _is_online(problem: Problem, given: Quantities) -> bool:
     )
 
 
-def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts, Problem]], calls: str) -> str:
+def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts, Problem]], call: Call) -> str:
     options, more = told
     written = [f"{name}={value!r}" for name, value in options.items()]
     off = max(part.off for part, _ in found)
     digits = [] if off < NEAR else [f"to {int(-np.log10(off))} digits only"]
     line = f"consistent, but not as stated: it is right for {', '.join([*written, *more, *digits])}"
-    return line + (f"\nNext: {', '.join([calls, *written])})" if written else "")
+    return f"{line}\nNext: {call(options)}" if options else line
