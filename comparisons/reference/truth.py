@@ -27,6 +27,7 @@ class Truth:
     Attributes
     ----------
     twin : the torch model
+    how : the arguments of its run
     bounding : how the bounds are made
     run : autograd's own pass and torch's step
     bounds : on any evaluation of each quantity, as `run` has them
@@ -35,19 +36,15 @@ class Truth:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.twin = Twin(problem.weights, problem.activation, problem.device, problem.stated)
-        self._how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
+        self.how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
         self.bounding: Bounding = ByFormulas(self) if by_formulas(problem) else ByOperations(self)
         self.run: TwinPass
         self.bounds: TwinPass | Bounds
         self.run, self.bounds = self.bounding.run()
 
-    def how(self) -> tuple[FloatArray, FloatArray, float, bool]:
-        """The arguments of a run of the twin."""
-        return self._how
-
     def run_from(self, weights: tuple[FloatArray, ...]) -> TwinPass:
         """Return autograd's pass and torch's step from other weights, on the same samples."""
-        return Twin(weights, self.problem.activation, self.problem.device, self.problem.stated).run(*self._how)
+        return Twin(weights, self.problem.activation, self.problem.device, self.problem.stated).run(*self.how)
 
     def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
         """Return torch's value of one equation on these upstream values, and its tolerance."""
@@ -106,7 +103,7 @@ class ByOperations:
 
     def run(self) -> tuple[TwinPass, TwinPass]:
         """Return the pass and the bounds on it."""
-        return self.truth.twin.bounded_run(*self.truth.how())
+        return self.truth.twin.bounded_run(*self.truth.how)
 
     def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
         """Return one quantity by its own equation, and the bound on it."""
@@ -127,8 +124,8 @@ class ByFormulas:
 
     def run(self) -> tuple[TwinPass, Bounds]:
         """Return the pass and the bounds on it."""
-        run = self.twin.run(*self.truth.how())
-        return run, self.rounding.bounds(self.problem.weights, self.problem.activation, run, *self.truth.how())
+        run = self.twin.run(*self.truth.how)
+        return run, self.rounding.bounds(self.problem.weights, self.problem.activation, run, *self.truth.how)
 
     def slopes(self) -> list[Pair]:
         """Return the slopes, and the bounds on them."""

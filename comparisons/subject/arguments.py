@@ -54,9 +54,9 @@ class Arguments:
         return "rate" in (*self.positional, *self.keywords.values())
 
     @property
-    def is_usual(self) -> bool:
-        """Whether it takes weights, inputs and targets in this order."""
-        return self.positional[:3] == USUAL
+    def weights(self) -> list[str]:
+        """The roles of the arguments that hold the weights."""
+        return [role for role in self.positional if role not in ("inputs", "targets", "rate")]
 
     def call(self, function: Callable[..., Any], parts: Mapping[str, Any]) -> Any:
         """Call the function with the part that belongs to each role."""

@@ -30,7 +30,7 @@ def found_form(implementation: Implementation, truth: Truth, rate: float) -> For
     rate : the learning rate that it is told
     """
     best, least = None, _off(implementation, truth, rate)
-    for form in forms(implementation.biases):
+    for form in forms(implementation.form.layout.biases):
         off = _off(implementation.in_form(form), truth, rate)
         if off < least:
             best, least = form, off

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import operator
 import sys
@@ -81,7 +82,6 @@ class Implementation:
         reduction: str = "mean",
         biases: bool = True,
         deepest_first: Collection[str] = (),
-        form: Form | None = None,
     ) -> None:
         if not isinstance(function, type):
             function = getattr(function, "backprop", function)
@@ -93,18 +93,25 @@ class Implementation:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction {reduction!r} is unknown: expected one of {', '.join(REDUCTIONS)}")
         self.function: Callable[..., Any] = function
-        self.layout, self.reduction, self.deepest_first = layout, reduction, deepest_first
-        self.biases, self.form = biases, form or Form(Layout(layout, biases))
+        self.form, self.reduction, self.deepest_first = Form(Layout(layout, biases)), reduction, deepest_first
         self.arguments = arguments_of(function)
 
     def read_backwards(self, quantities: Collection[str]) -> Implementation:
         """Return the same, whose lists of these quantities come deepest layer first."""
-        return Implementation(self.function, self.layout, self.reduction, self.biases, quantities, self.form)
+        other = copy.copy(self)
+        other.deepest_first = quantities
+        return other
 
     def in_form(self, form: Form) -> Implementation:
         """Return the same, called in another form."""
-        name = form.layout.name
-        return Implementation(self.function, name, self.reduction, self.biases, self.deepest_first, form)
+        other = copy.copy(self)
+        other.form = form
+        return other
+
+    @property
+    def layout(self) -> str:
+        """The name of the layout in which it is called."""
+        return self.form.layout.name
 
     @property
     def name(self) -> str:
@@ -145,15 +152,12 @@ class Implementation:
         found, remarks = parts(answer), []
         if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
             remarks.append("it changes the samples it is given, in place")
-        # Those parts that it was given: all weights in one, or in two, or layer by layer.
-        layers = {role: given[role] for role in given if role not in ("inputs", "targets", "weights", "biases")}
-        whole = {role: given[role] for role in ("weights", "biases") if role in given}
-        if not all(_identical(untouched[role], part) for role, part in {**layers, **whole}.items()):
+        weights = {role: given[role] for role in self.arguments.weights}
+        if not all(_identical(untouched[role], part) for role, part in weights.items()):
             remarks.append("it changes the weights it is given, in place: read as updated")
-            taken = set(self.arguments.positional)
-            by_layer = bool(taken & layers.keys())
-            together = whole["weights"] if "biases" not in taken else [whole["weights"], whole["biases"]]
-            found.setdefault("updated", layers if by_layer else together)
+            # All in one, in two lists, or layer by layer.
+            whole = [part for role, part in weights.items() if role in ("weights", "biases")]
+            found.setdefault("updated", whole[0] if len(whole) == 1 else whole or weights)
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         # The cost and its derivatives are those of the mean, in which the note and the twin have them.

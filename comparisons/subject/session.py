@@ -223,10 +223,10 @@ def hints(implementation: Implementation, probe: Probe, shallower: Probe | None)
     found = []
     for layout in LAYOUTS:
         if layout != implementation.layout:
-            other = implementation.in_form(Form(Layout(layout, implementation.biases)))
+            other = implementation.in_form(Form(Layout(layout, implementation.form.layout.biases)))
             found += [f"it runs with layout={layout!r}"] if _runs(other, probe) else []
     without = _without_biases(probe.truths[0].problem)
-    if implementation.biases and any(
+    if implementation.form.layout.biases and any(
         _answers(implementation.in_form(form), without, probe.rates[0]) for form in forms(biases=False)
     ):
         found.append("it runs with biases=False")
