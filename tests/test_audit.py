@@ -162,3 +162,16 @@ def test_the_table_of_the_documents_is_what_the_command_says(tmp_path, capsys):
             assert f"lets {count} of {of} known mistakes pass" in capsys.readouterr().out, options
     (allclose,) = (one for options, one, _ in rows if options == "--like allclose")
     assert f"{allclose} of {of} with the tolerance of `np.allclose`" in (root / "README.md").read_text()
+
+
+@pytest.mark.parametrize("biases", [True, False], ids=["biases", "no biases"])
+def test_a_network_with_a_cost_of_its_own_is_audited_for_that_cost(biases):
+    rng = np.random.default_rng(4)
+    how = {"activation": ["tanh", "softmax"], "cost": "cross_entropy", "l2": 0.1, "biases": biases}
+    net = Network.random([3, 5, 4], rng=rng, **how)
+    x, classes = rng.standard_normal((7, 3)), np.array([0, 3, 1, 1, 2, 0, 3])
+    frame = audit(1e-7, 1e-9, network=net, inputs=x, targets=classes).set_index("mistake")
+    own = [RIGHT + name for name in VARIANTS if name != "float32"]
+    assert frame.loc[own, "passes"].all()
+    assert not frame.loc[["output_slope_kept", "no_penalty", "zeros"], "passes"].any()
+    assert "no_half" not in frame.index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from comparisons.mistakes.effects import MARGIN, effects, in_chunks, reference_steps
-from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.known import MISTAKES, narrowed
 from comparisons.mistakes.lineup import Lineup
 from comparisons.mistakes.variants import Variant, alone_in
 from comparisons.output import page, report
@@ -18,9 +19,10 @@ from comparisons.output.outcome import Outcome
 from comparisons.reference.quantities import Key, Problem
 from comparisons.reference.truth import Truth
 from comparisons.studies.cases import case
+from comparisons.subject.probes import network_of, stated_by
 from comparisons.verdict.distance import distance, over
 from handnet import Network, checking
-from handnet.activations import ACTIVATIONS, FloatArray
+from handnet.activations import FloatArray
 
 AUDIT_COLUMNS = ("mistake", "network", "batch", "dtype", "effect", "tolerance", "passes")
 # The defaults of numpy.allclose.
@@ -144,8 +146,9 @@ def problem_of(network: Network | None, inputs: ArrayLike | None, targets: Array
     if network.stack:
         raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
     x = checking.samples("inputs", inputs, network.sizes[0], network.weights[0])
-    t = checking.targets(targets, network.sizes[-1], network.weights[0], x)
-    return Problem(network.weights, network.activation, x, t)
+    classes = network.cost_name == "cross_entropy"
+    t = checking.targets(targets, network.sizes[-1], network.weights[0], x, classes)
+    return Problem(network.weights, network.activation, x, t, stated=stated_by(network))
 
 
 def _gradients(truth: Truth) -> dict[Key, tuple[FloatArray, FloatArray]]:
@@ -218,39 +221,39 @@ def _keyed(gradients: Sequence[FloatArray]) -> dict[Key, FloatArray]:
 
 def sums_in_another_order(problem: Problem) -> list[FloatArray]:
     """Return the gradients with samples, inputs and nodes taken in reverse, so that each sum runs the other way."""
-    weights = [_reversed_rows(w)[..., ::-1] for w in problem.weights[:-1]]
-    net = Network([*weights, _reversed_rows(problem.weights[-1])], problem.activation)
-    gradients = net.backprop(problem.inputs[::-1, ::-1], problem.targets[::-1]).gradients
-    return [_reversed_rows(g)[..., ::-1] for g in gradients[:-1]] + [_reversed_rows(gradients[-1])]
+    biases = problem.stated.biases
+    *below, last = (_reversed_rows(w, biases) for w in problem.weights)
+    turned = replace(problem, weights=(*(w[..., ::-1] for w in below), last))
+    gradients = network_of(turned).backprop(problem.inputs[::-1, ::-1], problem.targets[::-1]).gradients
+    *below, last = (_reversed_rows(g, biases) for g in gradients)
+    return [*(g[..., ::-1] for g in below), last]
 
 
-def _reversed_rows(w: FloatArray) -> FloatArray:
+def _reversed_rows(w: FloatArray, biases: bool) -> FloatArray:
     """The rows of W in reverse, but for the biases, which stay below."""
-    return np.concatenate([w[..., -2::-1, :], w[..., -1:, :]], axis=-2)
+    return np.concatenate([w[..., -2::-1, :], w[..., -1:, :]], axis=-2) if biases else w[..., ::-1, :]
+
+
+class _MultipliedOut(Network):
+    """The slope of the sigmoid as a - a^2, that of tanh as (1 - a)(1 + a)."""
+
+    def slope(self, l: int, a: FloatArray) -> FloatArray:
+        name = self.activation[l - 1]
+        if name == "sigmoid":
+            return a - a * a
+        return (1 - a) * (1 + a) if name == "tanh" else super().slope(l, a)
 
 
 def slopes_multiplied_out(problem: Problem) -> list[FloatArray]:
     """Return the gradients with the slope of the sigmoid as a - a^2, that of tanh as (1 - a)(1 + a)."""
-    a = Network(problem.weights, problem.activation).forward(problem.inputs)
-    slopes: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "sigmoid": lambda a: a - a * a,
-        "tanh": lambda a: (1 - a) * (1 + a),
-    }
-    gradients: list[FloatArray] = []
-    delta = (a[-1] - problem.targets) / len(problem.inputs)
-    for l in range(len(problem.weights), 0, -1):
-        name = problem.activation[l - 1]
-        delta = delta * slopes.get(name, ACTIVATIONS[name].slope)(a[l])
-        gradients.insert(0, np.vstack([a[l - 1].T @ delta, delta.sum(axis=0)]))
-        delta = delta @ problem.weights[l - 1][:-1].T
-    return gradients
+    net = _MultipliedOut(problem.weights, problem.activation, **asdict(problem.stated))
+    return list(net.backprop(problem.inputs, problem.targets).gradients)
 
 
 def in_float32(problem: Problem) -> list[FloatArray]:
     """Return the gradients computed in float32."""
-    net = Network([w.astype(np.float32) for w in problem.weights], problem.activation)
-    x, t = problem.inputs.astype(np.float32), problem.targets.astype(np.float32)
-    return list(net.backprop(x, t).gradients)
+    narrow = narrowed(problem)
+    return list(network_of(narrow).backprop(narrow.inputs, narrow.targets).gradients)
 
 
 VARIANTS: dict[str, Callable[[Problem], list[FloatArray]]] = {

@@ -180,6 +180,11 @@ def stated_by(network: Network) -> Statement:
     return Statement(network.cost_name, network.reduction, network.l2, network.biases)
 
 
+def network_of(problem: Problem) -> Network:
+    """Return the hand-written network of a problem."""
+    return Network(problem.weights, problem.activation, **asdict(problem.stated))
+
+
 def architectures(activation: str | Sequence[str]) -> list[tuple[int, ...]]:
     """Return the sizes to probe where none are asked for: unequal widths, and equal ones.
 
