@@ -44,6 +44,7 @@ def compare(
     device: str | torch.device = "cpu",
     rtol: float | None = None,
     atol: float | None = None,
+    strict: bool = False,
 ) -> Comparison:
     """Compare a hand-written network with its torch twin, over training steps in lock-step.
 
@@ -56,6 +57,7 @@ def compare(
     train_biases : False leaves the biases as they are
     device : where torch computes, "cpu" or "cuda"
     rtol, atol : a tolerance of your own, atol + rtol |torch|, instead of the derived one
+    strict : whether a number fails that is `suspect`: further off than rounding is expected to take it
 
     Raises
     ------
@@ -74,12 +76,13 @@ def compare(
     checking.count("steps", steps)
     device = str(checked_device(device))
     options: dict[str, Any] = {"train_biases": train_biases, "device": device, "rtol": rtol, "atol": atol}
-    told = _told(options, compare)
+    told = _told({**options, "strict": strict}, compare)
     return compare_batches(
         network,
         repeat((inputs, targets), steps),
         learning_rate=learning_rate,
         replay=f"compare(network, inputs, targets, learning_rate={learning_rate!r}, steps={steps}{told})",
+        strict=strict,
         **options,
     )
 
@@ -91,6 +94,7 @@ def compare_batches(
     learning_rate: float = 0.5,
     case: str = "",
     replay: str = "",
+    strict: bool = False,
     **options: Any,
 ) -> Comparison:
     """Compare over a training on these batches, one step each; the rest as in `compare`.
@@ -100,8 +104,9 @@ def compare_batches(
     ValueError, TypeError
         As `compare`.
     """
+    checking.yes_or_no("strict", strict)
     with np.errstate(all="ignore"):
-        return _compared(network, batches, learning_rate, case, replay, options)
+        return replace(_compared(network, batches, learning_rate, case, replay, options), strict=strict)
 
 
 def _compared(
@@ -131,7 +136,7 @@ def _compared(
         trial = Trial((truth,), (given,), case, step, frozenset(misfits))
         first = trial if first is None else first.then(trial) if step == 2 else first
         last = trial if last is None else last.of_last_step().then(trial)
-        if diagnosis is None and any(m.verdict == "wrong" for m in rows):
+        if diagnosis is None and any(m.is_wrong for m in rows):
             diagnosis = diagnose([last], measured)
         if updated is None:
             break
@@ -169,6 +174,7 @@ def check(
     dtype: Any = np.float64,
     learning_rate: float = 0.5,
     seed: int = 0,
+    strict: bool = False,
 ) -> Comparison:
     """Check somebody's own backpropagation on probes that expose the known mistakes.
 
@@ -190,6 +196,7 @@ def check(
     reduction : "mean", or "sum" if its cost is the sum over the samples
     dtype : of the weights and samples it is given
     learning_rate, seed : of the probes
+    strict : whether a number fails that is `suspect`: further off than rounding is expected to take it
 
     Raises
     ------
@@ -209,6 +216,7 @@ def check(
     ('no_half',)
     """
     checking.yes_or_no("biases", biases)
+    checking.yes_or_no("strict", strict)
     implementation = Implementation(backprop, layout or "note", reduction, biases)
     _check_options(learning_rate)
     if batch is not None:
@@ -242,6 +250,7 @@ def check(
         "dtype": np.float64 if dtype == np.float64 else str(dtype),
         "learning_rate": learning_rate,
         "seed": seed,
+        "strict": strict,
     }
 
     def call(instead: Mapping[str, Any]) -> str:
@@ -298,6 +307,7 @@ def check(
         find_blind=partial(blind, usual),
         misshapen=frozenset(key for trial in put.trials for key in trial.misshapen),
         never_asked=never_asked(put.asked) if put.is_right else "",
+        strict=strict,
     )
 
 

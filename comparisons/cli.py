@@ -38,6 +38,7 @@ MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
 # The options of check that are of a function.
 OF_FUNCTION = (
     *("layout", "biases", "activation", "cost", "reduction", "l2", "sizes", "batch", "dtype", "learning_rate", "seed"),
+    "strict",
 )
 
 
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--steps", type=_natural, help="training steps, instead of each case's own")
     command.add_argument("--learning-rate", type=float, help="instead of each case's own")
     command.add_argument("--device", default="cpu", help="where torch computes: cpu or cuda")
+    _add_strict(command)
     command.add_argument("--elements", choices=("worst", "all"), default="worst", help="what elements.csv lists")
     command.add_argument("--replay", type=_replay, metavar="SEED:INDEX", help="one network of a sweep, alone")
     command.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of the replayed network: 3,5,2")
@@ -155,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
     command.add_argument("--learning-rate", type=float, default=0.5)
     command.add_argument("--seed", type=_natural, default=0)
+    _add_strict(command)
     command.add_argument("--hint", choices=LEVELS, default="fix", help="how much the message gives away (fix: all)")
     command.set_defaults(run=_check)
 
@@ -236,6 +239,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_strict(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--strict", action="store_true", help="a number fails that is suspect")
+
+
 def _add_implementation(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--implementation", default="", metavar="file.py:function", help="whose numbers, instead of handnet's own"
@@ -290,10 +297,11 @@ def _compare(options: argparse.Namespace) -> Outcome:
         seed, index = options.replay
         how = {"dtype": options.dtype, "scale": options.scale, "batch": options.batch, "seed": seed}
         comparison = replayed(Setting.of(options.sizes, options.activation, **how), index, _subject(options))
+        comparison = replace(comparison, strict=options.strict)
         return compare.of_one(comparison, f"Network {index} of seed {seed} beside autograd", everything)
     of_replay = ("sizes", "activation", "scale", "batch", "implementation", "layout", "reduction")
     _refuse(options, of_replay, "without --replay")
-    run = compare.Run(options.dtype, options.steps, options.learning_rate, options.device)
+    run = compare.Run(options.dtype, options.steps, options.learning_rate, options.device, options.strict)
     outcome = compare.outcome(list(dict.fromkeys(options.cases or CASES)), run, everything)
     return outcome if options.cases else outcome.and_also(equations.outcome(with_values=options.html))
 
@@ -318,7 +326,7 @@ def _again(options: argparse.Namespace) -> str:
     """The command that checks the function again."""
     said = ["handnet", "check", options.target]
     for name, value in _changed(options, OF_FUNCTION):
-        said += [_flag(name)] if name == "biases" else [_flag(name), _written(value)]
+        said += [_flag(name)] if isinstance(value, bool) else [_flag(name), _written(value)]
     return shlex.join(said)
 
 

@@ -22,12 +22,10 @@ from torch.func import functional_call
 from comparisons.reference.bounds import RunningErrors
 from comparisons.reference.twin import neutral
 from comparisons.verdict.comparison import MismatchError, write_csv
+from comparisons.verdict.measured import OK, SUSPECT, UNDECIDED, VERDICTS, WRONG
 from comparisons.verdict.observers import rendered
 from handnet.activations import FloatArray
 
-# In rising order of gravity: a quantity's verdict is the gravest of its numbers'.
-VERDICTS = ("ok", "undecided", "suspect", "wrong")
-OK, UNDECIDED, SUSPECT, WRONG = range(4)
 COLUMNS = (
     *("quantity", "shape", "dtype", "elements", "max_abs_error", "max_rel_error", "error_over_tolerance"),
     *("error_over_expected", "resolution", "worst_element", "hand", "torch", "tolerance", "expected", "verdict"),

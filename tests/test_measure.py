@@ -15,6 +15,7 @@ from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from comparisons.verdict.comparison import write_csv
 from comparisons.verdict.judging import measure
+from comparisons.verdict.measured import SUSPECT, VERDICTS, WRONG
 from handnet import Network
 
 SIZES = (3, 5, 4, 2)
@@ -118,7 +119,7 @@ def test_the_tolerance_is_tight(rng, sizes, dtype, change, batch, quantity):
         measured = measure(Truth(problem), changed)
         verdicts = next(m for m in measured if m.key == key).verdicts
         large = np.abs(given[key]) >= np.median(np.abs(given[key]))
-        assert (verdicts[large] == 3).all()
+        assert (verdicts[large] == WRONG).all()
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
@@ -334,17 +335,80 @@ def of_deep_tanh(*factors):
     return check(backprop, sizes=(64, 64, 64, 64, 64, 10), activation="tanh", dtype=np.float32)
 
 
-def test_a_layer_that_cannot_be_told_from_zero_is_no_match():
+def test_where_no_guaranteed_tolerance_tells_a_layer_from_zero_the_expected_one_judges_it():
     comparison = of_deep_tanh(1, 1)
-    assert not comparison.count("wrong")
-    assert not comparison.passed
-    said = r"could not be judged: 41,600 of 86,450 numbers \(layers 1, 2\); float32 is too coarse here, try float64, or"
-    assert re.search(said, comparison.message())
+    assert max(m.resolution for m in comparison.measured) > 10
+    assert max(m.expected_resolution for m in comparison.measured) < 1e-4
+    assert comparison.passed
+    assert comparison.message() == "86450 numbers match autograd"
+    for factors in ((0, -1), (0,), (1, 1.001), (1.001,)):
+        off = of_deep_tanh(*factors)
+        assert not off.passed
+        assert off.count("suspect") > 10_000
+    said = r"dC/dW\^\(1\) is suspect at step 1: .* \(tolerance .*, expected .*\)\ncould not be judged: 20,800 of 86,450"
+    assert re.search(said, off.message())
 
 
-def test_gradients_that_are_zero_or_reversed_where_nothing_can_be_told_do_not_pass():
-    assert not of_deep_tanh(0, -1).passed
-    assert not of_deep_tanh(0).passed
+@pytest.mark.parametrize(("of_expected", "verdict"), [(0.8, "ok"), (1.2, "suspect")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_further_off_than_is_expected_is_suspect(rng, dtype, of_expected, verdict):
+    net = Network.random((40, 30, 20), rng=rng, dtype=dtype)
+    inputs, targets = (rng.standard_normal((50, size)).astype(dtype) for size in (40, 20))
+    truth = Truth(Problem(net.weights, net.activation, inputs, targets))
+    keys = [("delta", 1), ("gradient", 1)]
+    assert all((truth.expected[key] < 0.8 * truth.pairs[key][1]).all() for key in keys)
+    off = {key: truth.pairs[key][0] + of_expected * truth.expected[key] for key in keys}
+    for key in keys:
+        (m,) = measure(truth, {key: off[key]})
+        assert {VERDICTS[i] for i in m.verdicts.flat} == {verdict}
+
+
+def off_by(factor, sizes, batch, **options):
+    """Check the gradients of a float32 network, those of the lower half of its layers times a factor."""
+
+    def backprop(weights, inputs, targets):
+        gradients = list(Network(weights).backprop(inputs, targets).gradients)
+        lower = len(gradients) // 2
+        return [factor * g for g in gradients[:lower]] + gradients[lower:]
+
+    return check(backprop, layout="note", sizes=sizes, batch=batch, dtype=np.float32, **options)
+
+
+def test_what_is_suspect_is_shown_and_fails_if_strict():
+    factor = np.float32(1 + 1e-4)
+    shown, strict = (off_by(factor, (64, 32, 10), 32, strict=strict) for strict in (False, True))
+    assert shown.passed
+    assert not strict.passed
+    assert shown.count("suspect") == strict.count("suspect") > 1000
+    assert f", {shown.count('suspect')} suspect" in shown.message()
+    assert {"suspect", "ok"} >= {m.verdict for m in shown.measured}
+    assert "suspect: it passes, but lies further off than rounding is expected to take it" in str(shown)
+    assert re.match(r"dC/dW\^\(1\) is suspect at step 1: .* \(tolerance .*, expected .*\)\n", strict.message())
+    assert "strict=True" in strict.replay
+    assert off_by(np.float32(1), (64, 32, 10), 32, strict=True).passed
+    with pytest.raises(TypeError, match="strict is 'yes': expected True or False"):
+        off_by(1, (2, 2, 2), 1, strict="yes")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch"),
+    [((20,) * 31, 8), pytest.param((1024, 1024, 1024, 10), 100, marks=pytest.mark.slow)],
+    ids=["30 layers", "1024-1024-1024-10"],
+)
+def test_a_gradient_that_is_off_by_a_thousandth_is_suspect_where_no_guaranteed_tolerance_sees_it(sizes, batch):
+    off = off_by(np.float32(1.001), sizes, batch)
+    assert not off.count("wrong")
+    assert not off.passed
+    lower = [m for m in off.measured if m.key[1] <= (len(sizes) - 1) // 2]
+    assert all((m.verdicts == SUSPECT).mean() > 0.5 for m in lower)
+    assert off_by(np.float32(1), sizes, batch, strict=True).passed
+
+
+def test_with_a_tolerance_of_ones_own_nothing_that_it_forgives_is_suspect(net, samples):
+    truth = Truth(Problem(net.weights, net.activation, *samples, rtol=1e-3))
+    for change, verdict in ((9e-4, "ok"), (1.1e-3, "wrong")):
+        off = {key: value * (1 + change) for key, (value, _) in truth.pairs.items() if key[0] == "gradient"}
+        assert {m.verdict for m in measure(truth, off)} == {verdict}
 
 
 def test_printing_finds_what_is_blind_only_where_that_is_cheap(net, samples):

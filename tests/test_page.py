@@ -2,13 +2,14 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from pages import WRONG, Page
 
-from comparisons import check, compare, to_html
+from comparisons import compare, to_html
 from comparisons.cli import main
 from comparisons.output import page
 from comparisons.output.mathml import mathml
@@ -16,6 +17,7 @@ from comparisons.output.page import render
 from comparisons.studies import work
 from comparisons.studies.equations import equation_values, evaluate_equations
 from comparisons.studies.proof import cells, is_named, mistake_section, prove
+from comparisons.verdict.measured import UNDECIDED
 from handnet import Network
 from handnet.notation import NotationError
 
@@ -324,9 +326,27 @@ def test_a_network_too_deep_to_draw_is_shown_as_blocks(tmp_path):
 
 
 def test_a_layer_that_could_not_be_judged_is_not_called_ok():
-    def backprop(weights, inputs, targets):
-        return Network(weights, "tanh").backprop(inputs, targets).gradients
+    net = Network.random([2, 3, 2], rng=np.random.default_rng(0))
+    comparison = compare(net, [0.05, 0.10], [0.01, 0.99])
 
-    comparison = check(backprop, sizes=(64, 64, 64, 64, 64, 10), activation="tanh", dtype=np.float32)
+    def without_bound(m):
+        nothing = np.full_like(m.torch, np.inf)
+        blunt = replace(m, tolerance=nothing, local_tolerance=None, grades=np.full_like(m.grades, UNDECIDED))
+        return replace(blunt, find_expected=lambda: nothing)
+
+    comparison = replace(comparison, measured=tuple(map(without_bound, comparison.measured)))
     assert comparison.answer == "UNDECIDED"
     assert {section.verdict for section in page.comparison_sections({"": comparison})} == {"undecided"}
+
+
+def test_a_case_with_a_suspect_number_is_shown_as_suspect(tmp_path):
+    net = Network.random([2, 3, 2], rng=np.random.default_rng(0))
+    comparison = compare(net, [0.05, 0.10], [0.01, 0.99])
+    first, *others = comparison.measured
+    # Torch's own numbers would pass exactly; none of the hand-written ones is that close.
+    suspect = replace(first, hand=first.torch + 0.9 * first.tolerance, find_expected=lambda: 0.8 * first.tolerance)
+    shown = replace(comparison, measured=(suspect, *others))
+    assert shown.passed
+    assert {section.verdict for section in page.comparison_sections({"": shown})} == {"suspect"}
+    to_html(shown, tmp_path)
+    assert "suspect" in (tmp_path / "index.html").read_text()

@@ -18,14 +18,26 @@ from handnet import Network
 
 
 def measured(
-    hand, torch, tolerance, verdicts=OK, *, local=None, key=("gradient", 1), batch=3, case="", step=1, sizes=(2, 2)
+    hand,
+    torch,
+    tolerance,
+    grades=OK,
+    *,
+    local=None,
+    key=("gradient", 1),
+    batch=3,
+    case="",
+    step=1,
+    sizes=(2, 2),
+    expected=np.inf,
 ):
     """Both sides, of one row unless there are more; `local` holds the equation's number and tolerance."""
     hand = np.array(hand, float, ndmin=0 if key[0] == "cost" else 2)
     sides = (np.broadcast_to(np.array(side, float), hand.shape) for side in (torch, tolerance, *(local or ())))
     torch, tolerance, local_torch, local_tolerance = (*sides, *(() if local else (None, None)))
-    verdicts = np.broadcast_to(np.array(verdicts, np.int8), hand.shape)
-    return Measured(case, step, key, sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts)
+    grades = np.broadcast_to(np.array(grades, np.int8), hand.shape)
+    sides = (hand, torch, tolerance, local_torch, local_tolerance)
+    return Measured(case, step, key, sizes, batch, *sides, grades, lambda: np.broadcast_to(expected, hand.shape))
 
 
 # Distances.
@@ -74,7 +86,7 @@ def test_error_over_tolerance_is_that_of_the_sharper_comparison_where_all_is_rig
     for verdict in (INHERITED, WRONG):
         wrong = measured([1, 2], [3.5, 4.5], 1, verdict, local=([1.2, 2.4], 0.5))
         assert wrong.sharper_ratio == 2.5
-    assert replace(both, verdicts=both.verdicts + UNDECIDED).sharper_ratio == pytest.approx(0.5)
+    assert replace(both, grades=both.grades + UNDECIDED).sharper_ratio == pytest.approx(0.5)
 
 
 def test_the_worst_number_is_of_the_gravest_verdict_and_of_these_the_furthest_off():
@@ -102,7 +114,7 @@ ROW = {"case": "here", "step": 2, "sizes": "2-2", "batch": 3, "quantity": "gradi
 
 def test_the_row_and_the_elements_say_all_of_a_quantity():
     here = {"case": "here", "step": 2}
-    m = measured([1, 3], [1.5, 2.5], [2, 0.25], [OK, WRONG], local=([1.25, 3], [1, 0.5]), **here)
+    m = measured([1, 3], [1.5, 2.5], [2, 0.25], [OK, WRONG], local=([1.25, 3], [1, 0.5]), expected=[[1, 0.125]], **here)
     assert m.row() == {
         **ROW,
         "max_abs_error": 0.5,
@@ -114,14 +126,15 @@ def test_the_row_and_the_elements_say_all_of_a_quantity():
         "hand": 3.0,
         "torch": 2.5,
         "tolerance": 0.25,
+        "expected": 0.125,
         "verdict": "wrong",
     }
     assert np.isnan(measured([1, 3], [1, 3], 1, **here).row()["local_error_over_tolerance"])
     first, second = m.element_rows(everything=True)
     place = {"quantity": "gradient", "layer": 1, "sample": None, "row": 0}
-    numbers = {"hand": 1.0, "torch": 1.5, "error": 0.5, "tolerance": 2.0, "verdict": "ok"}
+    numbers = {"hand": 1.0, "torch": 1.5, "error": 0.5, "tolerance": 2.0, "expected": 1.0, "verdict": "ok"}
     assert first == {**here, **place, "name": "dC/dw_00^(1)", "column": 0, **numbers}
-    numbers = {"hand": 3.0, "torch": 2.5, "error": 0.5, "tolerance": 0.25, "verdict": "wrong"}
+    numbers = {"hand": 3.0, "torch": 2.5, "error": 0.5, "tolerance": 0.25, "expected": 0.125, "verdict": "wrong"}
     assert second == {**here, **place, "name": "dC/dw_10^(1)", "column": 1, **numbers}
     (of_sample, _) = measured([[1], [2]], 1, 1, key=("delta", 2)).element_rows(everything=True)
     assert (of_sample["name"], of_sample["sample"], of_sample["row"], of_sample["column"]) == (
@@ -213,9 +226,9 @@ def test_it_passes_where_something_is_right_and_nothing_wrong():
     assert comparison(RIGHT).passed
     assert comparison(one).passed
     assert not comparison()
-    assert not comparison(replace(RIGHT, verdicts=RIGHT.verdicts + UNDECIDED))
+    assert not comparison(replace(RIGHT, grades=RIGHT.grades + UNDECIDED))
     for verdict in (INHERITED, WRONG):
-        assert not comparison(RIGHT, replace(one, verdicts=one.verdicts + verdict))
+        assert not comparison(RIGHT, replace(one, grades=one.grades + verdict))
     assert not comparison(RIGHT, findings=("it raised",))
     # The gradient could be anything.
     assert not comparison(one, replace(RIGHT, tolerance=RIGHT.tolerance * 5))
@@ -227,7 +240,7 @@ def test_it_passes_where_something_is_right_and_nothing_wrong():
 
 def test_its_name_says_what_was_compared_and_whether_it_matches():
     assert repr(comparison(RIGHT)) == "<Comparison 2-2, sigmoid, float64: match in 2 numbers>"
-    wrong = replace(RIGHT, verdicts=RIGHT.verdicts + WRONG)
+    wrong = replace(RIGHT, grades=RIGHT.grades + WRONG)
     assert repr(comparison(wrong)) == "<Comparison 2-2, sigmoid, float64: MISMATCH in 2 numbers>"
 
 
@@ -242,7 +255,7 @@ def test_printed_it_is_a_table_and_a_sentence():
         "5 numbers match autograd\n"
         "as expected"
     )
-    inherited = replace(RIGHT, verdicts=RIGHT.verdicts + INHERITED)
+    inherited = replace(RIGHT, grades=RIGHT.grades + INHERITED)
     assert str(comparison(inherited, remarks=("as expected",), replay="again")) == (
         HEAD + "gradient        1        2             0.25            8.0e-01  inherited\n"
         "inherited: its own equation is right, but what it is computed from is wrong\n"
@@ -281,7 +294,7 @@ def test_what_could_not_be_judged_is_counted_and_what_helps_is_said(parts, dtype
 def test_where_the_first_wrong_number_is_found_it_is_named_without_a_diagnosis():
     wrong = measured([1, 4], [1.5, 2.5], 1, [OK, WRONG], step=3)
     said = "dC/dW^(1) is wrong at step 3: dC/dw_10^(1) is 4.0, torch says 2.5 (tolerance 1)"
-    inherited = replace(RIGHT, verdicts=RIGHT.verdicts + INHERITED)
+    inherited = replace(RIGHT, grades=RIGHT.grades + INHERITED)
     assert comparison(inherited, wrong).message() == said
     with pytest.raises(MismatchError) as caught:
         comparison(wrong).assert_close()
@@ -289,9 +302,9 @@ def test_where_the_first_wrong_number_is_found_it_is_named_without_a_diagnosis()
     comparison(RIGHT).assert_close()
     diagnosed = comparison(wrong, findings=("it raised",), diagnosis="no bias", remarks=("odd",))
     assert diagnosed.message() == "it raised\nno bias\nodd"
-    undecided = replace(RIGHT, verdicts=RIGHT.verdicts + UNDECIDED)
+    undecided = replace(RIGHT, grades=RIGHT.grades + UNDECIDED)
     assert comparison(undecided).message().startswith("nothing was decided")
-    mixed = replace(RIGHT, verdicts=np.array([[OK, UNDECIDED]], np.int8))
+    mixed = replace(RIGHT, grades=np.array([[OK, UNDECIDED]], np.int8))
     assert comparison(mixed).message() == "1 numbers match autograd, 1 undecided"
 
 

@@ -74,7 +74,7 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     -------
     diagnosis : None where nothing is wrong
     """
-    wrong = [m for m in measured if m.verdict == "wrong"]
+    wrong = [m for m in measured if m.is_wrong]
     if not wrong:
         return _only_turned(trials)
     if trials[0].stack_axes:

@@ -60,7 +60,7 @@ def hint(comparison: Comparison, level: str = "fix", summed: bool = False) -> st
 
 def first_wrong(comparison: Comparison) -> tuple[Key | None, int]:
     """Return the first wrong quantity, None where there is none, and how many layers its network has."""
-    sizes = (m.sizes for m in comparison.measured if m.verdict == "wrong")
+    sizes = (m.sizes for m in comparison.measured if m.is_wrong)
     key = comparison.diagnosis.first_wrong if comparison.diagnosis else None
     return key, len(next(sizes, comparison.sizes)) - 1
 

@@ -197,6 +197,8 @@ def _verdict(comparison: Comparison, measured: Sequence[Measured]) -> str:
     """The verdict of a case: of what is only undecided it is so where no step could judge it."""
     if any(m.verdict in ("wrong", "inherited") for m in measured):
         return "wrong"
+    if any(m.verdict == "suspect" for m in measured):
+        return "suspect"
     return "undecided" if any(m.case == measured[0].case for m in comparison.unjudged) else "ok"
 
 
@@ -271,7 +273,7 @@ def drawing(first: Sequence[Measured], problem: Any) -> dict[str, Any]:
 
 def _shown_first(first: Sequence[Measured]) -> dict[str, Any]:
     """The name and the sample of the number at which one would look first: a wrong one, else an output."""
-    wrong = next((m for m in first if m.verdict == "wrong" and m.key[0] != "cost"), None)
+    wrong = next((m for m in first if m.is_wrong and m.key[0] != "cost"), None)
     if wrong is None:
         return {"first": f"a_0^({len(first[0].sizes) - 1})", "sample": 0}
     sample = wrong.worst[0] if wrong.key[0] in ("activation", "delta") else 0

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from comparisons.reference.truth import COARSE
 from comparisons.verdict.comparison import Comparison, write_csv
 from comparisons.verdict.distance import greatest
 from handnet import __version__
@@ -32,8 +33,10 @@ def check_line(comparison: Comparison) -> str:
         return "NOT JUDGED: it gave no answer; expected backprop(weights, inputs, targets) that returns the gradients"
     if comparison.answer == "UNDECIDED":
         return "UNDECIDED: some quantities could not be judged; see the message above"
-    mistakes = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
-    return f"MISMATCH{': ' + mistakes if mistakes else ''}"
+    why = " + ".join(comparison.diagnosis.mistakes) if comparison.diagnosis else ""
+    if comparison.strict and not comparison.diagnosis:
+        why = f"{comparison.count('suspect'):,} of {comparison.numbers:,} numbers are suspect"
+    return f"MISMATCH{': ' + why if why else ''}"
 
 
 def table(rows: Sequence[Sequence[str]], left: int) -> str:
@@ -50,10 +53,14 @@ def table(rows: Sequence[Sequence[str]], left: int) -> str:
 
 def sharpness(comparisons: Mapping[str, Comparison]) -> str:
     """Return how sharp the comparisons were, as the end of a sentence; nothing where nothing was compared."""
-    resolutions = [m.resolution for c in comparisons.values() for m in c.measured]
-    if not resolutions:
+    measured = [m for c in comparisons.values() for m in c.measured]
+    if not measured:
         return ""
-    return f"; a tolerance is at most {max(resolutions):.1e} of the largest value that it belongs to"
+    bluntest = max(m.resolution for m in measured)
+    # Found only where it says more: it takes as long as the comparison.
+    expected = max(m.expected_resolution for m in measured) if bluntest > COARSE else bluntest
+    known = f" ({expected:.1e} by the expected tolerance)" if expected < bluntest else ""
+    return f"; a tolerance is at most {bluntest:.1e} of the largest value that it belongs to{known}"
 
 
 def versions() -> dict[str, str]:

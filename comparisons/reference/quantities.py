@@ -145,8 +145,13 @@ class Problem:
         )
         return replace(self, weights=tuple(w[network] for w in self.weights), inputs=inputs, targets=targets)
 
+    @property
+    def has_own_tolerance(self) -> bool:
+        """Whether the caller set a tolerance."""
+        return self.rtol is not None or self.atol is not None
+
     def tolerance(self, value: FloatArray, bound: FloatArray) -> FloatArray:
         """Both sides' bounds added, unless the caller set a tolerance."""
-        if self.rtol is None and self.atol is None:
-            return 2 * bound
-        return (self.atol or 0.0) + (self.rtol or 0.0) * np.abs(value)
+        if self.has_own_tolerance:
+            return (self.atol or 0.0) + (self.rtol or 0.0) * np.abs(value)
+        return 2 * bound

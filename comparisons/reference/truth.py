@@ -9,11 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
-from comparisons.reference.quantities import THE_NOTES, Key, Problem
+from comparisons.reference.quantities import THE_NOTES, Key, Problem, Quantities
 from comparisons.reference.rounding import ACTIVATIONS, Bounds, Rounding
 from comparisons.reference.twin import Twin, TwinPass
 from handnet.activations import FloatArray
 
+# Among the numbers of a network there are some that tell mistakes apart which differ by a hundredth.
+COARSE = 1e-2
 Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation or the tolerance made of it
 
 
@@ -55,11 +57,34 @@ class Truth:
         """Each quantity in the order of the computation, in float64, with its tolerance."""
         return self._pairs(self.problem)
 
+    def expected_of(self, key: Key) -> FloatArray:
+        """Return how far rounding is expected to take a right answer from autograd's."""
+        return self.expected[key]
+
+    @cached_property
+    def expected(self) -> Quantities:
+        """How far rounding is expected to take a right answer from autograd's: `Ball.expected_tolerance`.
+
+        What the caller's own tolerance forgives is expected.
+        """
+        if self.problem.has_own_tolerance:
+            return {key: tolerance for key, (_, tolerance) in self.pairs.items()}
+        expected = self.bounding.expected().quantities()
+        return {key: np.where(np.isnan(expected[key]), np.inf, expected[key]) for key in self.pairs}
+
     @cached_property
     def derived(self) -> dict[Key, Pair]:
         """The same with the derived tolerance, whatever the caller asked for."""
-        own = self.problem.rtol is not None or self.problem.atol is not None
+        own = self.problem.has_own_tolerance
         return self._pairs(replace(self.problem, rtol=None, atol=None)) if own else self.pairs
+
+    @cached_property
+    def telling(self) -> dict[Key, Pair]:
+        """The same to tell mistakes apart by: the expected tolerance where the guaranteed one is coarse."""
+        return {
+            key: (pair[0], np.fmin(pair[1], self.expected[key])) if _is_coarse(*pair) else pair
+            for key, pair in self.derived.items()
+        }
 
     def _pairs(self, problem: Problem) -> dict[Key, Pair]:
         bounds = self.bounds.quantities()
@@ -77,6 +102,11 @@ def wide(problem: Problem, pair: Pair) -> Pair:
     return value, np.where(np.isfinite(value) & ~np.isnan(tolerance), tolerance, np.inf)
 
 
+def _is_coarse(value: FloatArray, tolerance: FloatArray) -> bool:
+    """Whether a tolerance hides errors of a part COARSE of the largest number: then too many mistakes fit."""
+    return bool(tolerance.max(initial=0.0) > COARSE * np.abs(value).max(initial=0.0))
+
+
 # Two ways to the same bounds.
 
 
@@ -84,6 +114,8 @@ class Bounding(Protocol):
     """A way to the bounds."""
 
     def run(self) -> tuple[TwinPass, TwinPass | Bounds]: ...
+
+    def expected(self) -> TwinPass: ...
 
     def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair: ...
 
@@ -103,7 +135,12 @@ class ByOperations:
 
     def run(self) -> tuple[TwinPass, TwinPass]:
         """Return the pass and the bounds on it."""
-        return self.truth.twin.bounded_run(*self.truth.how)
+        run, bounds, self._expected = self.truth.twin.bounded_run(*self.truth.how)
+        return run, bounds
+
+    def expected(self) -> TwinPass:
+        """Return the expected tolerances, found by the run."""
+        return self._expected
 
     def local(self, key: Key, upstream: Sequence[FloatArray]) -> Pair:
         """Return one quantity by its own equation, and the bound on it."""
@@ -126,6 +163,10 @@ class ByFormulas:
         """Return the pass and the bounds on it."""
         run = self.twin.run(*self.truth.how)
         return run, self.rounding.bounds(self.problem.weights, self.problem.activation, run, *self.truth.how)
+
+    def expected(self) -> TwinPass:
+        """Return the expected tolerances; only the operations have a rule for these."""
+        return self.twin.bounded_run(*self.truth.how)[2]
 
     def slopes(self) -> list[Pair]:
         """Return the slopes, and the bounds on them."""

@@ -147,12 +147,16 @@ class Twin:
 
     def bounded_run(
         self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool = True
-    ) -> tuple[TwinPass, TwinPass]:
-        """Return the same, and how far any evaluation of each number can lie from the exact one."""
+    ) -> tuple[TwinPass, TwinPass, TwinPass]:
+        """Return the same, how far any evaluation of each number can lie from the exact one, and is expected to.
+
+        The last is the expected tolerance, of two evaluations; see `Ball.expected_tolerance`.
+        """
         with neutral(), RunningErrors() as errors:
             tensors = self._pass(inputs, targets, learning_rate, train_biases)
         bounds = TwinPass.of(tensors, lambda tensor: self._array(_error(errors, tensor)))
-        return TwinPass.of(tensors, self._array), bounds
+        expected = TwinPass.of(tensors, lambda tensor: self._array(_expected(errors, tensor)))
+        return TwinPass.of(tensors, self._array), bounds, expected
 
     def _pass(
         self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool
@@ -581,6 +585,10 @@ def _joined_linear(linear: nn.Linear) -> FloatArray:
 def _error(errors: RunningErrors, tensor: Tensor) -> Tensor:
     ball = errors.ball(tensor.detach())
     return ball.full(ball.error)
+
+
+def _expected(errors: RunningErrors, tensor: Tensor) -> Tensor:
+    return errors.ball(tensor.detach()).expected_tolerance
 
 
 def _pulled_back(gradient: Tensor, output: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:

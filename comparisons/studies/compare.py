@@ -12,7 +12,7 @@ from comparisons.checks import compare_batches
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.studies.cases import case
-from comparisons.verdict.comparison import Comparison
+from comparisons.verdict.comparison import BESIDE, Comparison
 from comparisons.verdict.distance import greatest
 
 
@@ -70,6 +70,7 @@ class Run:
     steps: int | None = None
     learning_rate: float | None = None
     device: str = "cpu"
+    strict: bool = False
 
     def comparison(self, name: str) -> Comparison:
         """Compare the case of this name."""
@@ -77,12 +78,15 @@ class Run:
         replay = f"handnet compare {name} --dtype {self.dtype} --steps {chosen.steps}"
         if self.learning_rate is not None:
             replay += f" --learning-rate {self.learning_rate!r}"
+        if self.strict:
+            replay += " --strict"
         return compare_batches(
             chosen.network,
             chosen.training(),
             learning_rate=chosen.learning_rate,
             train_biases=chosen.train_biases,
             device=self.device,
+            strict=self.strict,
             case=name,
             replay=replay,
         )
@@ -90,8 +94,8 @@ class Run:
 
 def case_table(comparisons: Mapping[str, Comparison]) -> str:
     """Return a table with one line per case."""
-    head = ("case", "network", "dtype", "steps", "numbers", "error/tolerance", "local", "resolution", "undecided", "")
-    rows = [head]
+    head = ("case", "network", "dtype", "steps", "numbers", "error/tolerance", "local", "resolution", *BESIDE, "")
+    rows: list[tuple[str, ...]] = [head]
     for name, c in comparisons.items():
         local = [greatest(m.local_ratio) for m in c.measured if m.local_ratio is not None]
         rows.append(
@@ -104,7 +108,7 @@ def case_table(comparisons: Mapping[str, Comparison]) -> str:
                 f"{max(greatest(m.ratio) for m in c.measured):.3f}",
                 f"{max(local):.3f}",
                 f"{max((m.resolution for m in c.measured), default=np.inf):.1e}",
-                f"{c.count('undecided'):,}" if c.count("undecided") else "",
+                *(f"{c.count(verdict):,}" if c.count(verdict) else "" for verdict in BESIDE),
                 c.answer,
             )
         )
@@ -119,16 +123,15 @@ def blind_lines(comparisons: Mapping[str, Comparison]) -> str:
 def compare_line(comparisons: Mapping[str, Comparison]) -> str:
     """Return the result of the comparisons in one line."""
     numbers = sum(c.numbers for c in comparisons.values())
-    undecided = sum(c.count("undecided") for c in comparisons.values())
+    beside = {verdict: sum(c.count(verdict) for c in comparisons.values()) for verdict in BESIDE}
     for answer in ("MISMATCH", "UNDECIDED"):
         names = [name for name, c in comparisons.items() if c.answer == answer]
         if names:
             return f"{answer} in {', '.join(names)}: see the messages above"
     worst = max(greatest(m.ratio) for c in comparisons.values() for m in c.measured)
-    known = f", {undecided:,} undecided" if undecided else ""
-    return (
-        f"match: {numbers - undecided:,} numbers agree with autograd, the worst at {worst:.2g} of its tolerance{known}"
-    )
+    known = "".join(f", {count:,} {verdict}" for verdict, count in beside.items() if count)
+    agree = numbers - sum(beside.values())
+    return f"match: {agree:,} numbers agree with autograd, the worst at {worst:.2g} of its tolerance{known}"
 
 
 def joined_tables(comparisons: Mapping[str, Comparison], everything: bool) -> dict[str, pd.DataFrame]:

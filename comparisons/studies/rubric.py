@@ -69,7 +69,7 @@ class Entry:
         return "not judged" if any(m.key in unjudged for m in rows) else "right"
 
     def _fails(self, m: Measured) -> bool:
-        return m.verdict == "wrong" if self.table == "equations" else not greatest(m.ratio) <= 1
+        return m.is_wrong if self.table == "equations" else not greatest(m.ratio) <= 1
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Session:
             why = "it keeps something between calls, or is random"
             said = f"two answers to the same question, in {quantity_name(changed)}: {why}"
             self.findings.append(f"on {self.probe.name}: {said}")
-        elif any(m.verdict == "wrong" for m in self.measured) and self._ignores_weights(trial):
+        elif any(m.is_wrong for m in self.measured) and self._ignores_weights(trial):
             self.findings.append(f"on {self.probe.name}: the answer does not depend on the weights that it is given")
         elif {key[0] for key in trial.given[0]} - {"cost"} == {"gradient"}:
             # What gradients are made of shows in those of a single sample.

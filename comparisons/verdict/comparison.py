@@ -19,6 +19,8 @@ from comparisons.verdict.measured import (
     ELEMENT_COLUMNS,
     FRAME_COLUMNS,
     INHERITED,
+    OK,
+    SUSPECT,
     UNDECIDED,
     VERDICTS,
     WRONG,
@@ -29,6 +31,8 @@ from handnet.files import replacing
 
 QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 TRAINING_COLUMNS = ("case", "step", "cost_hand", "cost_torch", "drift")
+# What passes and is not ok.
+BESIDE = ("suspect", "undecided")
 # A step with more numbers than this lists only the worst of each row.
 FEW_NUMBERS = 1000
 # With more numbers than this, printing does not make the known mistakes: some fifty times as many numbers, of seconds.
@@ -65,6 +69,8 @@ class Comparison:
         Quantities that came, wholly or in part, in another shape, and there count as wrong.
     never_asked : str
         Of an implementation that is right: what it was never asked.
+    strict : bool
+        Whether a number fails that lies further off than rounding is expected to take it.
     """
 
     measured: tuple[Measured, ...]
@@ -80,6 +86,7 @@ class Comparison:
     find_blind: Callable[[], tuple[str, ...]] = tuple
     misshapen: frozenset[Key] = frozenset()
     never_asked: str = ""
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for observer in OBSERVERS:
@@ -103,9 +110,23 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """True if nothing was found, nothing is wrong or inherited, and each quantity of each layer could be judged."""
-        right = self.count("ok") > 0 and not self.count("wrong") and not self.count("inherited")
-        return right and not self.findings and not self.unjudged
+        """True if nothing was found, nothing is wrong or inherited, and each quantity of each layer could be judged.
+
+        If strict, nothing may be suspect either.
+        """
+        if self.findings or self._failed or self.unjudged or not self._decided:
+            return False
+        return not (self.strict and self.count("suspect"))
+
+    @property
+    def _decided(self) -> bool:
+        """Whether there is a number that passes and might not have; mostly without asking for an expected tolerance."""
+        return any((m.grades == OK).any() for m in self.measured) or self.count("ok") > 0
+
+    @cached_property
+    def _failed(self) -> bool:
+        """Whether a number fails a guaranteed tolerance: for that, no expected one is needed."""
+        return any(int(m.grades.max()) >= INHERITED for m in self.measured)
 
     @cached_property
     def unjudged(self) -> tuple[Measured, ...]:
@@ -118,7 +139,7 @@ class Comparison:
         """In one word: match, MISMATCH, or UNDECIDED where nothing is wrong but not everything could be judged."""
         if self.passed:
             return "match"
-        wrong = self.findings or self.diagnosis or self.count("wrong") or self.count("inherited")
+        wrong = self.findings or self.diagnosis or self._failed or (self.strict and self.count("suspect"))
         return "UNDECIDED" if self.unjudged and not wrong else "MISMATCH"
 
     @property
@@ -182,8 +203,8 @@ class Comparison:
     def message(self) -> str:
         """Say in one paragraph what did not match, or that everything did."""
         if self.passed:
-            undecided = self.count("undecided")
-            return f"{self.count('ok')} numbers match autograd" + (f", {undecided} undecided" if undecided else "")
+            beside = "".join(f", {self.count(verdict)} {verdict}" for verdict in BESIDE if self.count(verdict))
+            return f"{self.count('ok')} numbers match autograd{beside}"
         said = [*self.findings, str(self.diagnosis or "") or self._not_passed(), *self.remarks]
         return "\n".join([*filter(None, said), *([f"Replay: {self.replay}"] if self.replay else [])])
 
@@ -191,16 +212,20 @@ class Comparison:
         """Why it did not pass, where there is no diagnosis."""
         if not self.measured:
             return "" if self.findings else "nothing was compared: expected at least one quantity"
-        first = next((m for grade in (WRONG, INHERITED) for m in self.measured if m.verdicts.max() == grade), None)
+        graver = (WRONG, INHERITED) if self._failed else (SUSPECT,)
+        first = next((m for grade in graver for m in self.measured if m.verdicts.max() == grade), None)
+        unjudged = self._not_judged()
         if first is None:
             nothing = "nothing was decided: no tolerance is smaller than the quantity it belongs to"
-            return self._not_judged() if self.count("ok") else nothing
+            return unjudged if self.count("ok") else nothing
         torch, tolerance, _ = first.judged_by(first.worst)
         name, hand = element_name(first.key, first.worst, first.hand.shape), float(first.hand[first.worst])
-        return (
+        expected = f", expected {first.expected[first.worst]:.2g}" if first.verdict == "suspect" else ""
+        said = (
             f"{quantity_name(first.key)} is {first.verdict} at step {first.step}:"
-            f" {name} is {hand!r}, torch says {torch!r} (tolerance {tolerance:.2g})"
+            f" {name} is {hand!r}, torch says {torch!r} (tolerance {tolerance:.2g}{expected})"
         )
+        return f"{said}\n{unjudged}" if unjudged and not self._failed else said
 
     def _not_judged(self) -> str:
         """How much could not be judged, and what would help; nothing where all of it could."""
@@ -238,6 +263,8 @@ class Comparison:
             )
         if self.count("inherited"):
             lines.append("inherited: its own equation is right, but what it is computed from is wrong")
+        if self.count("suspect"):
+            lines.append("suspect: it passes, but lies further off than rounding is expected to take it")
         return "\n".join([*lines, self.said()])
 
     def said(self) -> str:

@@ -31,7 +31,7 @@ def measure(truth: Truth, given: Quantities, *, case: str = "", step: int = 1) -
     """
     given, _ = shaped(truth.problem, given)
     local = Local(truth, given)
-    judge = partial(_judge, case, step, truth.problem)
+    judge = partial(_judge, case, step, truth)
     return [judge(key, given[key], pair, local.of(key)) for key, pair in truth.pairs.items() if key in given]
 
 
@@ -112,28 +112,25 @@ class Local:
         }[quantity]
 
 
-def _judge(
-    case: str, step: int, problem: Problem, key: Key, hand: FloatArray, whole: Pair, local: Pair | None
-) -> Measured:
+def _judge(case: str, step: int, truth: Truth, key: Key, hand: FloatArray, whole: Pair, local: Pair | None) -> Measured:
     hand = hand.astype(np.float64)
     torch, tolerance = whole
     passes = _passes(hand, torch, tolerance)
-    verdicts = np.full(hand.shape, OK, np.int8)
+    grades = np.full(hand.shape, OK, np.int8)
     local_torch = local_tolerance = None
     if local is None:
-        verdicts[~passes] = WRONG
+        grades[~passes] = WRONG
     else:
         local_torch, local_tolerance = local
-        verdicts[~passes] = INHERITED
-        verdicts[~_passes(hand, local_torch, local_tolerance)] = WRONG
+        grades[~passes] = INHERITED
+        grades[~_passes(hand, local_torch, local_tolerance)] = WRONG
     # Without any tolerance nothing passes but the exact number: that is decided, be it zero.
     sharpest = sharper(tolerance, local_tolerance)
     decided = (sharpest < scale_of(key, torch)) | (sharpest == 0)
-    verdicts[(verdicts == OK) & ~decided] = UNDECIDED
-    batch = problem.inputs.shape[-2]
-    return Measured(
-        case, step, key, problem.sizes, batch, hand, torch, tolerance, local_torch, local_tolerance, verdicts
-    )
+    grades[(grades == OK) & ~decided] = UNDECIDED
+    batch = truth.problem.inputs.shape[-2]
+    sides = (hand, torch, tolerance, local_torch, local_tolerance)
+    return Measured(case, step, key, truth.problem.sizes, batch, *sides, grades, partial(truth.expected_of, key))
 
 
 def _passes(hand: FloatArray, torch: FloatArray, tolerance: FloatArray) -> NDArray[np.bool_]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,16 @@ from comparisons.verdict.distance import distance, greatest, over, scale_of, sha
 from handnet.activations import FloatArray
 
 # Verdicts in rising order of gravity: a row's verdict is the gravest of its elements'.
-OK, UNDECIDED, INHERITED, WRONG = range(4)
-VERDICTS = ("ok", "undecided", "inherited", "wrong")
+OK, UNDECIDED, SUSPECT, INHERITED, WRONG = range(5)
+VERDICTS = ("ok", "undecided", "suspect", "inherited", "wrong")
 FRAME_COLUMNS = (
     *("case", "step", "activation", "dtype", "sizes", "batch", "quantity", "layer", "elements"),
     *("max_abs_error", "max_rel_error", "error_over_tolerance", "local_error_over_tolerance", "resolution"),
-    *("worst_element", "hand", "torch", "tolerance", "verdict"),
+    *("worst_element", "hand", "torch", "tolerance", "expected", "verdict"),
 )
 ELEMENT_COLUMNS = (
     *("case", "step", "quantity", "layer", "name", "sample", "row", "column"),
-    *("hand", "torch", "error", "tolerance", "verdict"),
+    *("hand", "torch", "error", "tolerance", "expected", "verdict"),
 )
 WORST_LISTED = 5
 
@@ -41,8 +41,10 @@ class Measured:
         In float64; torch and tolerance are those of the whole model.
     local_torch, local_tolerance : arrays, or None where what the quantity is computed from was not given
         Those of the one equation, on the implementation's own upstream values.
-    verdicts : array of int8
-        Indices into VERDICTS.
+    grades : array of int8
+        The verdicts by the guaranteed tolerances alone, indices into VERDICTS: nothing is `suspect` by these.
+    find_expected : function
+        Finds `expected`.
     """
 
     case: str
@@ -55,39 +57,76 @@ class Measured:
     tolerance: FloatArray
     local_torch: FloatArray | None
     local_tolerance: FloatArray | None
-    verdicts: NDArray[np.int8]
+    grades: NDArray[np.int8]
+    find_expected: Callable[[], FloatArray]
 
     def of_network(self, network: tuple[int, ...]) -> Measured:
         """Return what was measured of one network of a stack."""
-        sides = (self.hand, self.torch, self.tolerance, self.local_torch, self.local_tolerance, self.verdicts)
-        names = ("hand", "torch", "tolerance", "local_torch", "local_tolerance", "verdicts")
+        sides = (self.hand, self.torch, self.tolerance, self.local_torch, self.local_tolerance, self.grades)
+        names = ("hand", "torch", "tolerance", "local_torch", "local_tolerance", "grades")
         parts = {name: None if side is None else side[network] for name, side in zip(names, sides, strict=True)}
-        return replace(self, **parts)  # type: ignore[arg-type]
+        return replace(self, find_expected=partial(self._expected_of, network), **parts)  # type: ignore[arg-type]
+
+    @cached_property
+    def expected(self) -> FloatArray:
+        """How far rounding is expected to take each element from autograd's, found once it is asked for."""
+        return self.find_expected()
+
+    def _expected_of(self, network: tuple[int, ...]) -> FloatArray:
+        return self.expected[network]
+
+    @cached_property
+    def verdicts(self) -> NDArray[np.int8]:
+        """The verdict of each element, an index into VERDICTS: what passes is looked at by the expected tolerance."""
+        passes = self.grades <= UNDECIDED
+        if not passes.any():
+            return self.grades
+        verdicts = self.grades.copy()
+        # The expected tolerance may still tell a number from zero where no guaranteed one does.
+        verdicts[passes & (self.expected < scale_of(self.key, self.torch))] = OK
+        verdicts[passes & (distance(self.hand, self.torch) > self.expected)] = SUSPECT
+        return verdicts
 
     @cached_property
     def resolution(self) -> float:
         """Tolerance / largest value of its network, the sharper of the two tolerances, of the bluntest element."""
-        sharpest, scale = sharper(self.tolerance, self.local_tolerance), scale_of(self.key, self.torch)
+        return self._over_scale(sharper(self.tolerance, self.local_tolerance))
+
+    @cached_property
+    def expected_resolution(self) -> float:
+        """The same of the sharpest of all, the expected tolerance too."""
+        return self._over_scale(sharper(self.expected, sharper(self.tolerance, self.local_tolerance)))
+
+    def _over_scale(self, tolerance: FloatArray) -> float:
+        scale = scale_of(self.key, self.torch)
         with np.errstate(all="ignore"):
-            return float(np.max(np.where(sharpest == 0, 0.0, np.where(scale > 0, sharpest / scale, np.inf))))
+            return float(np.max(np.where(tolerance == 0, 0.0, np.where(scale > 0, tolerance / scale, np.inf))))
 
     @cached_property
     def judges(self) -> bool:
         """Whether 0 in place of all its numbers would be wrong: else the data could not tell it from anything.
 
-        Without any tolerance nothing passes but the exact numbers, be they zero.
+        Without any tolerance nothing passes but the exact numbers, be they zero. Where the guaranteed tolerances tell
+        nothing, the expected one does, as long as all lies within it.
         """
         sharpest = sharper(self.tolerance, self.local_tolerance)
-        return bool((sharpest < np.abs(self.torch)).any() or (sharpest == 0).all())
+        if (sharpest < np.abs(self.torch)).any() or (sharpest == 0).all():
+            return True
+        return bool((self.expected < np.abs(self.torch)).any() and not (self.verdicts == SUSPECT).any())
 
     @property
     def sharper_ratio(self) -> float:
         """The greatest error / tolerance of each element's sharper comparison, the one that `resolution` is of."""
         # What failed is shown with the whole model: what is inherited has no error of its own.
-        failed = self.verdicts.max() in (INHERITED, WRONG)
+        failed = self.grades.max() in (INHERITED, WRONG)
         if failed or self.local_ratio is None or self.local_tolerance is None:
             return greatest(self.ratio)
         return greatest(np.where(self.local_tolerance < self.tolerance, self.local_ratio, self.ratio))
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether some element is wrong."""
+        return bool((self.grades == WRONG).any())
 
     @property
     def verdict(self) -> str:
@@ -146,6 +185,7 @@ class Measured:
             "hand": float(self.hand[self.worst]),
             "torch": torch,
             "tolerance": tolerance,
+            "expected": float(self.expected[self.worst]),
             "verdict": self.verdict,
         }
 
@@ -168,6 +208,7 @@ class Measured:
                 "torch": torch,
                 "error": abs(float(self.hand[index]) - torch),
                 "tolerance": tolerance,
+                "expected": float(self.expected[index]),
                 "verdict": VERDICTS[self.verdicts[index]],
             }
 

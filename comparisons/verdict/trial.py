@@ -40,11 +40,11 @@ class Trial:
         return len(self.truths[0].problem.shape(("cost", None)))
 
     def answers(self) -> Iterator[tuple[int, Key, FloatArray, Pair]]:
-        """Step, key, answer and autograd's value and tolerance of all that can be compared."""
+        """Step, key, answer, and autograd's value with the tolerance to tell mistakes by, of all to compare."""
         for step, (truth, given) in enumerate(zip(self.truths, self.given, strict=True)):
             for key in given:
                 if key not in self.misshapen:
-                    yield step, key, given[key], truth.derived[key]
+                    yield step, key, given[key], truth.telling[key]
 
     def then(self, later: Trial) -> Trial:
         """Return the steps of both."""
