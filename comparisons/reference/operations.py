@@ -502,9 +502,39 @@ rule(aten.atan)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).c
 rule(aten.tan)(function(lambda x, f, radius: _until_pole(x.cos().abs(), radius)))
 rule(aten.sinh, aten.cosh)(function(lambda x, f, radius: radius * torch.cosh(x.abs() + radius)))
 rule(aten.asinh)(function(lambda x, f, radius: radius / (1 + (x.abs() - radius).clamp_min(0.0).square()).sqrt()))
-rule(aten.sigmoid)(function(sigmoid_spread))
-rule(aten.tanh)(function(_tanh))
 rule(aten.erf, aten.erfc)(function(_erf))
+
+
+@rule(aten.sigmoid)
+def sigmoid(r: Rounding, f: Ball, x: Ball) -> Errors:
+    """1 / (1 + e^-x), or for one 1 - 1 / (1 + e^x).
+
+    There sum and quotient round by u of 1 - f each, e^x by 8 u, of which f (1 - f) remain, the difference by u of f.
+    """
+    size, rest = f.size, (1 - f.size).abs()
+    return _or_cancelling(r, f, function(sigmoid_spread)(r, f, x), (2 + LIBM * size) * rest + size)
+
+
+@rule(aten.tanh)
+def tanh(r: Rounding, f: Ball, x: Ball) -> Errors:
+    """By the library, or for one (e^x - e^-x) / (e^x + e^-x).
+
+    There each exponential rounds by 8 u, of which half of 1 - f^2 remains, and difference, sum and quotient by u of f
+    each. (e^2x - 1) / (e^2x + 1), 2 / (1 + e^-2x) - 1 and 1 - 2 / (1 + e^2x) lie within that, or within 9 u of f.
+    """
+    return _or_cancelling(r, f, function(_tanh)(r, f, x), LIBM * (1 - f.square).abs() + 3 * f.size)
+
+
+def _or_cancelling(r: Rounding, f: Ball, errors: Errors, units: Tensor) -> Errors:
+    """Leave room for a form that cancels, whose own rounding is so many u, where that is more than the plain form's.
+
+    The torch function of halves is computed in float32, and what cancels in halves is another number.
+    """
+    more = (units - (LIBM + 1) * f.size).clamp_min(0) * r.unit
+    if r.unit != r.sum_unit or not more.any():
+        return errors
+    # Not by chance, but with the number: as much as is guaranteed is to be expected.
+    return Errors(errors.error + more * (1 + r.gamma(2 * LIBM)), errors.variance + (2 * more / SIGMAS).square())
 
 
 @rule(aten.pow)
