@@ -17,7 +17,7 @@ from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.diagnosis.statements import consistent_with, stated_otherwise
 from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
-from comparisons.reference.truth import Truth
+from comparisons.reference.truth import Truth, find_together
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.finding import found_form
 from comparisons.subject.implementation import Implementation
@@ -124,6 +124,7 @@ def _compared(
     diagnosis: Diagnosis | None = None
     first: Trial | None = None  # the first two steps, which show what the data can
     last: Trial | None = None  # this step, and the one before
+    truths: list[Truth] = []
     alone: TwinPass | None = None  # torch's own training, which goes on from its own weights
     for step, (inputs, targets) in enumerate(batches, start=1):
         problem = _problem(network, inputs, targets, learning_rate, options)
@@ -131,6 +132,7 @@ def _compared(
         given, misfits = shaped(problem, raw)
         misshapen += misfits.items()
         truth = Truth(problem)
+        truths.append(truth)
         rows = measure(truth, given, case=case, step=step)
         measured += rows
         trial = Trial((truth,), (given,), case, step, frozenset(misfits))
@@ -145,6 +147,7 @@ def _compared(
         pairs = zip(network.weights, alone.updated, strict=True)
         drift = max(float(distance(hand.astype(np.float64), torch).max()) for hand, torch in pairs)
         training.append((case, step, float(given["cost", None].mean()), float(alone.cost.mean()), drift))
+    find_together(truths)
     return Comparison(
         tuple(measured),
         sizes=network.sizes,

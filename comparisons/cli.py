@@ -217,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--chunk", type=_count, help="numbers to compare in one go of a process (2,000,000)")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
+    _add_strict(command)
     command.add_argument("--planted", action="store_true", help="sweep each known mistake instead: which are caught")
     _add_implementation(command)
     command.set_defaults(run=_sweep)
@@ -370,7 +371,7 @@ def _sweep(options: argparse.Namespace) -> Outcome:
     chosen = {name: value for name, value in axes.items() if value is not None}
     jobs = default_jobs() if options.jobs is None else options.jobs
     if options.planted:
-        _refuse(options, ("implementation", "layout", "reduction", "chunk", "resume"), "with --planted")
+        _refuse(options, ("implementation", "layout", "reduction", "chunk", "resume", "strict"), "with --planted")
         return planted.outcome(planted.planted_grid(**chosen), options.networks, jobs, options.cluster)
     return sweep.outcome(
         sweep.grid(**chosen),
@@ -381,6 +382,7 @@ def _sweep(options: argparse.Namespace) -> Outcome:
         chunk=options.chunk,
         journal=Path(options.out) / "sweep.unfinished.jsonl",
         resume=options.resume,
+        strict=options.strict,
     )
 
 

@@ -26,6 +26,7 @@ from comparisons.studies.examples import read_example
 from comparisons.studies.sweep import BLOCK
 from comparisons.subject.session import settled
 from comparisons.verdict.judging import measure
+from comparisons.verdict.measured import OK, WRONG
 from comparisons.verdict.trial import Trial
 from handnet import Network
 
@@ -76,7 +77,7 @@ def test_the_resolution_of_a_case_is_as_it_was(name):
     np.testing.assert_allclose(list(resolutions.values()), RESOLUTIONS[name], rtol=0.05)
 
 
-@pytest.mark.parametrize(("bounds", "expected"), [(0.3, 0), (1.9, 0), (2.1, 3), (3.0, 3)])
+@pytest.mark.parametrize(("bounds", "expected"), [(0.3, OK), (1.9, OK), (2.1, WRONG), (3.0, WRONG)])
 def test_two_right_answers_may_lie_two_bounds_apart_and_no_more(rng, bounds, expected):
     net = Network.random((3, 5, 2), rng=rng, activation=("tanh", "sigmoid"), dtype=np.float32)
     samples = rng.standard_normal((6, 3)), rng.uniform(0, 1, (6, 2))
@@ -84,7 +85,7 @@ def test_two_right_answers_may_lie_two_bounds_apart_and_no_more(rng, bounds, exp
     for key, bound in truth.bounds.quantities().items():
         # In float64, so that the error that is planted is not rounded itself.
         (measured,) = measure(truth, {key: truth.pairs[key][0] + bounds * bound})
-        assert (measured.verdicts == expected).all(), key
+        assert (measured.grades == expected).all(), key
 
 
 SATURATED = {"sigmoid at 0": ("sigmoid", 0.0), "sigmoid at 40": ("sigmoid", 40.0), "tanh at 20": ("tanh", 20.0)}

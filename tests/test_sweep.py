@@ -483,3 +483,34 @@ def test_a_layer_that_no_network_tells_from_zero_is_no_match(tmp_path, capsys):
     assert "UNDECIDED: " in said
     assert main([*common, "--activation", "tanh", "--networks", "2"]) == 1
     assert "MISMATCH: " in capsys.readouterr().out
+
+
+SLIGHTLY_OFF = """
+from handnet import Network
+
+def backprop(weights, inputs, targets):
+    return [g * g.dtype.type(1 + {change}) for g in Network(weights).backprop(inputs, targets).gradients]
+"""
+
+
+@pytest.mark.parametrize(("change", "suspect"), [(0.0, False), (2e-5, True)])
+def test_a_strict_sweep_counts_what_is_suspect_and_fails_with_it(tmp_path, capsys, change, suspect):
+    file = tmp_path / "slightly.py"
+    file.write_text(SLIGHTLY_OFF.format(change=change))
+    how = ["--sizes", "20,20,10", "--batch", "8", "--dtype", "float32", "--activation", "sigmoid", "--scale", "1"]
+    common = ["sweep", "--networks", "300", *how, "--implementation", f"{file}:backprop", "--jobs", "1"]
+    # Within what is guaranteed it passes, and nobody asked for more.
+    assert main([*common, "--out", str(tmp_path)]) == 0
+    assert pd.read_csv(tmp_path / "sweep.csv")[["suspect", "suspect_index"]].isna().all(axis=None)
+    capsys.readouterr()
+    assert main([*common, "--out", str(tmp_path), "--strict"]) == suspect
+    said = capsys.readouterr().out
+    (row,) = pd.read_csv(tmp_path / "sweep.csv").to_dict("records")
+    assert (row["suspect"] > 0) == (row["max_error_over_expected"] > 1) == (row["failures"] > 0) == suspect
+    assert f"{row['suspect']:,} suspect" in said
+    if suspect:
+        replay = re.search(r"replay: handnet (.*)", said).group(1)
+        assert replay.endswith(" --strict")
+        assert main([*shlex.split(replay), "--out", str(tmp_path)]) == 1
+        alone = pd.read_csv(tmp_path / "elements.csv")
+        assert "suspect" in set(alone["verdict"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from comparisons.reference.quantities import Problem, Statement
-from comparisons.reference.truth import ByFormulas, ByOperations, Truth, by_formulas
+from comparisons.reference.truth import ByFormulas, ByOperations, Truth, by_formulas, find_together
+from comparisons.reference.twin import Twin
 from comparisons.verdict.judging import Local, measure
 from handnet import Network
 
@@ -82,3 +83,23 @@ def test_the_slope_of_elu_as_a_plus_one_is_right_and_ten_times_its_rounding_is_n
     right = truth.run.deltas[0]
     (measured,) = measure(truth, {("delta", 1): right + units * u * (truth.run.activations[0] - 0.5)})
     assert measured.verdict == verdict
+
+
+def test_the_expected_tolerances_of_a_training_are_found_at_once_and_are_those_of_each_step(monkeypatch):
+    rng = np.random.default_rng(5)
+    net = Network.random((4, 6, 3), rng=rng, activation=("tanh", "sigmoid"))
+    problems = [
+        Problem(net.update(net.weights, 0.1 * i).weights, net.activation, rng.random((n, 4)), rng.random((n, 3)))
+        for i, n in enumerate((8, 8, 8, 5))
+    ]
+    alone = [Truth(problem).expected for problem in problems]
+    stacks, run = [], Twin.bounded_run
+    monkeypatch.setattr(Twin, "bounded_run", lambda twin, *how: stacks.append(twin.stack) or run(twin, *how))
+    truths = [Truth(problem) for problem in problems]
+    find_together(truths)
+    for truth, tolerances in zip(truths, alone, strict=True):
+        for key, tolerance in tolerances.items():
+            # In a stack torch takes other operations: a bias is added after the product.
+            assert (truth.expected[key] > 0.8 * tolerance).all()
+            assert (truth.expected[key] < 1.25 * tolerance).all()
+    assert stacks == [(3,), (1,)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, partial
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from handnet.activations import FloatArray
 
 # Among the numbers of a network there are some that tell mistakes apart which differ by a hundredth.
 COARSE = 1e-2
+# Steps of a training whose expected tolerances are found at once have so many numbers.
+NUMBERS_AT_ONCE = 500_000
 Pair = tuple[FloatArray, FloatArray]  # torch's value, and the bound on any evaluation or the tolerance made of it
 
 
@@ -43,6 +45,7 @@ class Truth:
         self.run: TwinPass
         self.bounds: TwinPass | Bounds
         self.run, self.bounds = self.bounding.run()
+        self.find_expected: Callable[[], Quantities] = self._expected_alone
 
     def run_from(self, weights: tuple[FloatArray, ...]) -> TwinPass:
         """Return autograd's pass and torch's step from other weights, on the same samples."""
@@ -69,8 +72,11 @@ class Truth:
         """
         if self.problem.has_own_tolerance:
             return {key: tolerance for key, (_, tolerance) in self.pairs.items()}
-        expected = self.bounding.expected().quantities()
+        expected = self.find_expected()
         return {key: np.where(np.isnan(expected[key]), np.inf, expected[key]) for key in self.pairs}
+
+    def _expected_alone(self) -> Quantities:
+        return self.bounding.expected().quantities()
 
     @cached_property
     def derived(self) -> dict[Key, Pair]:
@@ -105,6 +111,52 @@ def wide(problem: Problem, pair: Pair) -> Pair:
 def _is_coarse(value: FloatArray, tolerance: FloatArray) -> bool:
     """Whether a tolerance hides errors of a part COARSE of the largest number: then too many mistakes fit."""
     return bool(tolerance.max(initial=0.0) > COARSE * np.abs(value).max(initial=0.0))
+
+
+# The expected tolerances of a whole training.
+
+
+def find_together(truths: Iterable[Truth]) -> None:
+    """Let the expected tolerances of the steps of a training be found at once, as those of a stack of networks.
+
+    What one step takes is mostly to go from operation to operation, which a stack does once.
+    """
+    alike: dict[Any, list[Truth]] = {}
+    for truth in truths:
+        if isinstance(truth.bounding, ByFormulas) and not truth.twin.stack:
+            shapes = tuple(part.shape for part in (*truth.problem.weights, truth.problem.inputs))
+            alike.setdefault(shapes, []).append(truth)
+    for group in alike.values():
+        at_once = max(1, NUMBERS_AT_ONCE // sum(value.size for value in group[0].run.quantities().values()))
+        for start in range(0, len(group), at_once):
+            steps = Steps([truth.problem for truth in group[start : start + at_once]])
+            for i, truth in enumerate(group[start : start + at_once]):
+                truth.find_expected = partial(steps.expected_of, i)
+
+
+class Steps:
+    """Problems of the same shapes, learning rate and activations, as one stack.
+
+    Parameters
+    ----------
+    problems : of each step
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = problems
+
+    def expected_of(self, i: int) -> Quantities:
+        """Return the expected tolerances of one of them."""
+        return {key: tolerance[i] for key, tolerance in self.expected.items()}
+
+    @cached_property
+    def expected(self) -> Quantities:
+        """The expected tolerances of all of them."""
+        first = self.problems[0]
+        weights = tuple(np.stack(layer) for layer in zip(*(step.weights for step in self.problems), strict=True))
+        inputs, targets = (np.stack([getattr(step, name) for step in self.problems]) for name in ("inputs", "targets"))
+        twin = Twin(weights, first.activation, first.device, first.stated)
+        return twin.bounded_run(inputs, targets, first.learning_rate, first.train_biases)[2].quantities()
 
 
 # Two ways to the same bounds.

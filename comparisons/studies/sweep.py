@@ -50,6 +50,7 @@ LEAST = -24
 SWEEP_COLUMNS = (
     *("sizes", "activation", "dtype", "scale", "batch", "seed", "networks", "numbers", "failures", "undecided"),
     *("max_error_over_tolerance", "worst_index", "seconds", "networks_per_second"),
+    *("suspect", "max_error_over_expected", "suspect_index"),
 )
 HISTOGRAM_COLUMNS = ("sizes", "activation", "dtype", "scale", "batch", "seed", "at_least", "below", "numbers")
 
@@ -159,6 +160,8 @@ class Figures:
     worst, worst_index : the greatest error / tolerance, and the network that it is of
     histogram : numbers by error / tolerance: below 2^-24, 2^-23 .. 1, and above 1
     seconds : taken
+    suspect : numbers that lie further off than rounding is expected to take them, where that was looked at
+    worst_expected, suspect_index : the greatest error / expected tolerance, and the network that it is of
     given, judged : names of the quantities compared, and of those that some network tells from zero
     """
 
@@ -170,6 +173,9 @@ class Figures:
     worst_index: int = -1
     histogram: tuple[int, ...] = (0,) * (2 - LEAST)
     seconds: float = 0.0
+    suspect: int = 0
+    worst_expected: float = -1.0
+    suspect_index: int = -1
     given: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
 
@@ -181,6 +187,8 @@ class Figures:
     def __add__(self, other: Figures) -> Figures:
         # Of two equally bad networks the earlier, whichever was compared first.
         worst, index = max((self.worst, -self.worst_index), (other.worst, -other.worst_index))
+        pairs = ((part.worst_expected, -part.suspect_index) for part in (self, other))
+        worst_expected, suspect_index = max(pairs)
         return Figures(
             self.networks + other.networks,
             self.numbers + other.numbers,
@@ -190,6 +198,9 @@ class Figures:
             -index,
             tuple(a + b for a, b in zip(self.histogram, other.histogram, strict=True)),
             self.seconds + other.seconds,
+            self.suspect + other.suspect,
+            worst_expected,
+            -suspect_index,
             tuple(dict.fromkeys(self.given + other.given)),
             tuple(dict.fromkeys(self.judged + other.judged)),
         )
@@ -263,12 +274,14 @@ class Chunk:
     setting, subject : what is compared
     first : number of the first block
     networks : how many; the last block may count in part
+    strict : whether to look for numbers that are suspect
     """
 
     setting: Setting
     subject: Subject
     first: int
     networks: int
+    strict: bool = False
 
     def compare(self) -> Figures:
         """Compare its networks with autograd."""
@@ -282,7 +295,7 @@ class Chunk:
             for start in range(0, len(blocks), at_once):
                 some = blocks[start : start + at_once]
                 left = min(self.networks - start * BLOCK, len(some) * BLOCK)
-                figures += compared(self.setting, some, self.subject, left)
+                figures += compared(self.setting, some, self.subject, left, self.strict)
         return replace(figures, seconds=time.perf_counter() - started)
 
 
@@ -297,7 +310,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def compared(setting: Setting, blocks: Sequence[int], subject: Subject, count: int) -> Figures:
+def compared(setting: Setting, blocks: Sequence[int], subject: Subject, count: int, strict: bool = False) -> Figures:
     """Compare the networks of some blocks with autograd, as one stack.
 
     Parameters
@@ -305,6 +318,7 @@ def compared(setting: Setting, blocks: Sequence[int], subject: Subject, count: i
     setting, blocks : which networks
     subject : whose numbers
     count : how many of the networks count
+    strict : whether to look for numbers that are suspect; a network with one fails
     """
     first, problem = blocks[0] * BLOCK, setting.problem(blocks)
     truth = Truth(problem)
@@ -316,6 +330,10 @@ def compared(setting: Setting, blocks: Sequence[int], subject: Subject, count: i
             part, failures = _quantity(key, given[key][:count], (pair[0][:count], pair[1][:count]), first)
             figures += part
             failed |= failures
+            if strict:
+                part, suspects = _suspects(given[key][:count], pair[0][:count], truth.expected[key][:count], first)
+                figures += part
+                failed |= suspects
     return replace(figures, networks=count, failures=int(failed.sum()))
 
 
@@ -349,6 +367,16 @@ def _quantity(key: Key, hand: FloatArray, pair: Pair, first: int) -> tuple[Figur
         judged=() if blunt.all() and (tolerance > 0).any() else (quantity_name(key),),
     )
     return figures, failed
+
+
+def _suspects(hand: FloatArray, right: FloatArray, expected: FloatArray, first: int) -> tuple[Figures, Any]:
+    """How many numbers of a quantity lie further off than rounding is expected to take them, and of which networks."""
+    ratio = over(distance(hand, right), expected)
+    flat = ratio.reshape(len(ratio), -1)
+    at = int(flat.max(axis=1).argmax())
+    suspect = flat > 1
+    figures = Figures(suspect=int(suspect.sum()), worst_expected=float(flat[at].max()), suspect_index=first + at)
+    return figures, suspect.any(axis=1)
 
 
 def _undecided(blunt: NDArray[np.bool_], right: FloatArray, tolerance: FloatArray, ratio: FloatArray) -> int:
@@ -390,7 +418,10 @@ class Sweep:
 
     @property
     def replay(self) -> str:
-        """The command that compares the worst network alone."""
+        """The command that compares the worst network alone; where none is wrong, the one that is most suspect."""
+        if self.total.suspect and self.total.worst <= 1:
+            setting = max(self.figures, key=lambda setting: self.figures[setting].worst_expected)
+            return f"{self.subject.replay(setting, self.figures[setting].suspect_index)} --strict"
         return self.subject.replay(self.worst, self.figures[self.worst].worst_index)
 
     @property
@@ -407,10 +438,15 @@ class Sweep:
                 "worst_index": f.worst_index,
                 "seconds": f.seconds,
                 "networks_per_second": f.networks / f.seconds,
+                # Empty where it was not looked at.
+                "suspect": f.suspect if f.suspect_index >= 0 else None,
+                "max_error_over_expected": f.worst_expected if f.suspect_index >= 0 else None,
+                "suspect_index": f.suspect_index if f.suspect_index >= 0 else None,
             }
             for setting, f in self.figures.items()
         ]
-        return pd.DataFrame(rows, columns=SWEEP_COLUMNS)
+        frame = pd.DataFrame(rows, columns=SWEEP_COLUMNS)
+        return frame.astype({"suspect": "Int64", "max_error_over_expected": float, "suspect_index": "Int64"})
 
     @property
     def histogram(self) -> pd.DataFrame:
@@ -453,14 +489,16 @@ def grid(
     return list(dict.fromkeys(made))
 
 
-def chunks(settings: Sequence[Setting], networks: int, subject: Subject, numbers: int) -> list[Chunk]:
+def chunks(
+    settings: Sequence[Setting], networks: int, subject: Subject, numbers: int, strict: bool = False
+) -> list[Chunk]:
     """Return the chunks of a sweep of so many networks, shared evenly by the settings, of so many numbers each."""
     made = []
     for i, setting in enumerate(settings):
         left = networks // len(settings) + (i < networks % len(settings))
         size = setting.blocks(numbers) * BLOCK
         for first in range(0, left, size):
-            made.append(Chunk(setting, subject, first // BLOCK, min(size, left - first)))
+            made.append(Chunk(setting, subject, first // BLOCK, min(size, left - first), strict))
     return made
 
 
@@ -474,6 +512,7 @@ def sweep(
     chunk: int | None = None,
     journal: Path | None = None,
     resume: bool = False,
+    strict: bool = False,
 ) -> Sweep:
     """Compare very many random networks with autograd.
 
@@ -487,6 +526,7 @@ def sweep(
     chunk : numbers to compare in one go of a process; the figures do not depend on it
     journal : where finished chunks are written down, until the sweep is done
     resume : go on with what the journal holds
+    strict : look for numbers that are suspect too, which takes several times as long; a network with one fails
 
     Raises
     ------
@@ -506,13 +546,14 @@ def sweep(
     numbers = NUMBERS_IN_CHUNK if chunk is None else chunk
     if numbers < 1:
         raise ValueError(f"chunk is {numbers}: expected 1 or more")
-    asked = chunks(settings, networks, subject, numbers)
+    asked = chunks(settings, networks, subject, numbers, strict)
     run = {
         "networks": networks,
         "settings": [list(map(str, setting.row().values())) for setting in settings],
         "subject": astuple(subject),
         "source": subject.source,
         "chunk": numbers,
+        "strict": strict,
         "versions": [__version__, np.__version__, torch.__version__],
     }
     written = Journal(journal, run, resume) if journal else None
@@ -603,6 +644,8 @@ def sweep_line(made: Sweep) -> str:
     total = made.total
     share = total.undecided / total.numbers if total.numbers else 1.0
     figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
+    if total.suspect_index >= 0:
+        figures += f", {total.suspect:,} suspect (the worst at {total.worst_expected:.2g} of what is expected)"
     rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
     line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2g} of its tolerance; {rate}"
     answer = "match" if made.passed else "MISMATCH" if total.failures else "UNDECIDED"

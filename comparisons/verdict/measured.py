@@ -81,7 +81,7 @@ class Measured:
         passes = self.grades <= UNDECIDED
         if not passes.any():
             return self.grades
-        verdicts = self.grades.copy()
+        verdicts = np.array(self.grades)
         # The expected tolerance may still tell a number from zero where no guaranteed one does.
         verdicts[passes & (self.expected < scale_of(self.key, self.torch))] = OK
         verdicts[passes & (distance(self.hand, self.torch) > self.expected)] = SUSPECT
