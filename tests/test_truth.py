@@ -82,3 +82,11 @@ def test_the_slope_of_elu_as_a_plus_one_is_right_and_ten_times_its_rounding_is_n
     right = truth.run.deltas[0]
     (measured,) = measure(truth, {("delta", 1): right + units * u * (truth.run.activations[0] - 0.5)})
     assert measured.verdict == verdict
+
+
+def test_a_softplus_is_judged_by_what_torchs_own_leaves_out_beyond_20():
+    """Softplus of 25 is 25 + 1.4e-11."""
+    truth = Truth(Problem((np.array([[25.0], [0.0]]),), ("softplus",), np.ones((1, 1)), np.zeros((1, 1))))
+    right, short = 25 + np.log1p(np.exp([[-25.0]])), np.array([[25.0]])
+    verdicts = [measure(truth, {("activation", 1): a})[0].verdict for a in (right, short)]
+    assert verdicts == ["ok", "wrong"]

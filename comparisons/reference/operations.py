@@ -20,7 +20,14 @@ import torch
 from torch import Tensor
 
 from comparisons.reference.ball import EXACT, LIBM, SIGMAS, ZERO, Ball, Errors, Rounding
-from comparisons.reference.correlation import SLIGHT, repeated_along, through_product
+from comparisons.reference.correlation import (
+    SLIGHT,
+    drift,
+    drift_of_products,
+    of_one_sign,
+    repeated_along,
+    through_product,
+)
 
 aten = torch.ops.aten
 
@@ -232,13 +239,16 @@ def product(r: Rounding, f: Ball, p: Ball, q: Ball, multiply: Callable[[Tensor, 
     error = magnitude * gamma
     # Higham and Mary 2019: sqrt(n) u in the place of n u, for data of any sign.
     variance = magnitude.square().mul_(terms * r.sum_unit**2)
+    is_matrices = multiply is torch.matmul and p.tensor.dim() > 1 < q.tensor.dim()
+    if is_matrices:
+        variance *= drift_of_products(p.value, q.value)
     coherence: dict[int, float] = {}
     # Other evaluations may have greater terms than this one, by no more than twice what is inherited.
     if not p.is_exact:
         error.add_(multiply(p.full(p.error), q.exact), alpha=1 + 2 * gamma)
     if not q.is_exact:
         error.add_(multiply(p.any, q.full(q.error)), alpha=1 + 2 * gamma)
-    if multiply is torch.matmul and p.tensor.dim() > 1 < q.tensor.dim():
+    if is_matrices:
         inherited, coherence = through_product(p, q)
         variance += inherited
     else:
@@ -311,8 +321,9 @@ def sum_(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, 
 
     magnitude, gamma = total(x.size), r.sum_gamma(count - 1)
     error = (magnitude * gamma).add_(total(x.error), alpha=1 + 2 * gamma)
-    inherited = x.variance if x.is_exact else x.variance * repeated_along(x.value, axes)
-    variance = torch.addcmul(total(inherited), magnitude, magnitude, value=count * r.sum_unit**2)
+    again = repeated_along(x.value, axes)
+    own = total(x.size * drift(again)) * magnitude * (count * r.sum_unit**2)
+    variance = total(x.variance * again).add_(own)
     rho = x.coherent_along(*axes)
     if rho * count > SLIGHT:
         variance += rho * total(x.variance.sqrt()).square()
@@ -566,7 +577,15 @@ def softplus(r: Rounding, f: Ball, x: Ball, beta: float = 1, threshold: float = 
     """log(1 + exp(beta x)) / beta, of slope sigma(beta x); beyond the threshold torch gives x, which others do not."""
     errors = function(lambda v, f, radius: radius * torch.sigmoid(beta * (v + radius)))(r, f, x)
     left_out = torch.where(beta * x.value > threshold, torch.exp(-beta * x.value) / beta, 0.0)
-    return Errors(errors.error + left_out, errors.variance + left_out.square())
+    return with_bias(errors, left_out, x)
+
+
+def with_bias(errors: Errors, bias: Tensor, *inputs: Ball) -> Errors:
+    """The errors with what torch leaves out added: no rounding, for it has the same sign everywhere."""
+    if not bool(bias.any()):
+        return errors
+    variance = errors.variance + bias.square()
+    return Errors(errors.error + bias.abs(), variance, coherence=of_one_sign(bias, variance, *inputs))
 
 
 # Kinks and decisions: where rounding leaves the side undecided, the whole jump is the error.
