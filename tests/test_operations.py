@@ -246,6 +246,17 @@ def test_a_sum_of_equal_numbers_may_drift(by, dtype):
 
 
 @both
+def test_equal_terms_drift_at_the_size_of_a_bias_that_is_added_first(dtype):
+    """Each of n small terms is cut off where the large bias ends: n u of the bias."""
+    n = 500
+    x, w, bias = (torch.full(shape, size, dtype=dtype) for shape, size in (((1, n), 1e-2), ((n, 1), 1e-4), ((1,), 0.1)))
+    for reference in (lambda: torch.addmm(bias, x, w), lambda: x @ w + bias):
+        ball = ball_of(reference)
+        assert float(ball.expected_tolerance) > n * unit(dtype) * 0.1
+        assert float(ball.expected_tolerance) < 0.7 * float(ball.guaranteed_tolerance)
+
+
+@both
 def test_equal_terms_have_equal_errors_which_add_up(dtype, rng):
     a, w = (
         torch.tensor(rng.standard_normal((1, 3)), dtype=dtype),
