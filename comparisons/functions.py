@@ -31,6 +31,8 @@ COLUMNS = (
     *("error_over_expected", "resolution", "worst_element", "hand", "torch", "tolerance", "expected", "verdict"),
 )
 ELEMENT_COLUMNS = ("quantity", "name", "hand", "torch", "error", "tolerance", "expected", "verdict")
+# In these a sum is added in float32 and rounded once, by torch and by the bounds.
+HALF_DTYPES = ("float16", "bfloat16")
 # elements.csv lists all numbers of a quantity that has no more than these, and else what is not ok, and the worst.
 FEW_NUMBERS = 1000
 
@@ -60,6 +62,8 @@ class Backward(NamedTuple):
 
 def bounds(reference: Callable[..., Any], *arguments: Any) -> Any:
     """Run a function of torch tensors, and return each of its results with both tolerances.
+
+    In float16 and bfloat16 a sum is taken to be added in float32 and rounded once, as torch does.
 
     Parameters
     ----------
@@ -405,6 +409,8 @@ def _first(leaf: Leaf, *others: Leaf) -> list[str]:
         f"  error:        {leaf.error[index]:.3g}",
         f"  tolerance:    {leaf.tolerance[index]:.2g} guaranteed, {leaf.expected[index]:.2g} expected",
     ]
+    if leaf.dtype in HALF_DTYPES:
+        lines.append(f"  sums:         added in float32, as torch does, and rounded once to {leaf.dtype}")
     if np.isnan(torch_value):
         lines.append("  torch itself gives no number here")
     return lines + ([f"then {leaf.verdict}: {', '.join(other.path for other in others)}"] if others else [])

@@ -121,14 +121,3 @@ def lstm_cell(parameters, inputs, upstream):
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
-
-
-def adam(w, gradients, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-    """w falls by rate m / (sqrt v + eps): m and v are the running means of the gradient and of its square."""
-    m, v = np.zeros_like(w), np.zeros_like(w)
-    for t, gradient in enumerate(gradients, start=1):
-        m = beta1 * m + (1 - beta1) * gradient
-        v = beta2 * v + (1 - beta2) * gradient**2
-        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-        w = w - rate * m_hat / (np.sqrt(v_hat) + eps)
-    return w

@@ -32,13 +32,6 @@ def attention(q, k, v, upstream):
     return y, *torch.autograd.grad(y, leaves, upstream)
 
 
-def adam(w, gradients):
-    optimiser = torch.optim.Adam([w.requires_grad_()], lr=1e-3)
-    for w.grad in gradients:
-        optimiser.step()
-    return w
-
-
 def problem(name, dtype):
     """The reference and some arguments for a layer."""
     rng = np.random.default_rng(5)
@@ -70,7 +63,6 @@ def problem(name, dtype):
             backward_of(Cell(3, 5)),
             *(lstm, (draw(7, 3), draw(7, 5), draw(7, 5)), (draw(7, 5), draw(7, 5))),
         ),
-        "adam": lambda: (adam, draw(4, 3), 1e-3 * draw(20, 4, 3)),
     }[name]()
 
 
@@ -79,7 +71,7 @@ def problem(name, dtype):
     "layer",
     [
         *(layers.linear, layers.conv2d, layers.max_pool2d, layers.batch_norm, layers.layer_norm),
-        *(layers.cross_entropy, layers.gelu, layers.attention, layers.lstm_cell, layers.adam),
+        *(layers.cross_entropy, layers.gelu, layers.attention, layers.lstm_cell),
     ],
 )
 def test_a_layer_matches_torch(layer, dtype):
@@ -167,14 +159,6 @@ MISTAKES = {
         "the slope of the sigmoid for that of tanh": ("dc * i * (1 - g**2)", "dc * i * g * (1 - g)"),
         "dC/dc without the forget gate": ("dc * f), gradients", "dc), gradients"),
         "one bias for two": ('+ parameters["bias_ih"] + h', "+ h"),
-    },
-    "adam": {
-        "no bias correction": ("m / (1 - beta1**t), v / (1 - beta2**t)", "m, v"),
-        "t counted from 0 on": ("start=1", "start=2"),
-        "epsilon inside the root": ("np.sqrt(v_hat) + eps", "np.sqrt(v_hat + eps)"),
-        "epsilon before the correction": ("np.sqrt(v_hat) + eps", "(np.sqrt(v) + eps) / np.sqrt(1 - beta2**t)"),
-        "the gradient not squared": ("gradient**2", "abs(gradient)"),
-        "beta1 for beta2": ("beta2 * v + (1 - beta2)", "beta1 * v + (1 - beta1)"),
     },
 }  # fmt: skip
 

@@ -40,7 +40,7 @@ GUARDS, MEASURE, ROUNDING = "tests/test_guards.py", "tests/test_measure.py", "te
 JUDGING = ("tests/test_verdict.py", MEASURE, GUARDS)
 TESTS = {
     "handnet/network.py": ("tests/test_network.py", "tests/test_network_input.py", MEASURE),
-    "comparisons/reference/rounding.py": (ROUNDING, "tests/test_bounds_spread.py", GUARDS),
+    "comparisons/reference/rounding.py": (ROUNDING, "tests/test_survey.py", "tests/test_bounds_spread.py", GUARDS),
     "comparisons/verdict/distance.py": JUDGING,
     "comparisons/verdict/measured.py": JUDGING,
     "comparisons/verdict/comparison.py": JUDGING,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from comparisons import backward_of, check_function
 from comparisons.reference.bounds import RunningErrors
@@ -50,9 +51,13 @@ def problem(rng, sizes, batch, weights="normal", dtype="f4"):
     return backward_of(module), parameters, x.astype(dtype), upstream.astype(dtype)
 
 
-@pytest.mark.parametrize("sizes", [(20,) * 31, (400, 400, 400, 10)], ids=["30 layers", "400 wide"])
+@pytest.mark.parametrize(
+    "sizes",
+    [(20,) * 31, (400, 400, 400, 10), pytest.param((1024, 1024, 1024, 10), marks=pytest.mark.slow)],
+    ids=["30 layers", "400 wide", "1024 wide"],
+)
 def test_a_gradient_a_thousandth_off_is_suspect_where_the_guaranteed_tolerance_hardly_sees(rng, sizes):
-    reference, *arguments = problem(rng, sizes, 20)
+    reference, *arguments = problem(rng, sizes, batch=20)
     assert check_function(by_hand, reference, *arguments, strict=True).passed
     comparison = check_function(lambda *a: by_hand(*a, error=1e-3), reference, *arguments)
     assert comparison.passed
@@ -95,7 +100,35 @@ def test_one_error_that_reaches_many_numbers_comes_back_as_many(rng):
     assert 0.2 < float(through(signed) / error) < 5
 
 
-def test_numbers_that_come_again_are_counted():
+def test_samples_that_are_the_same_err_alike_whatever_they_are_multiplied_with(rng):
+    """As where a layer is saturated: 400 equal errors add up to 400, and not to 20."""
+    x, w = torch.tensor(rng.standard_normal((400, 5))), torch.tensor(rng.standard_normal((5, 3)))
+    upstream = torch.tensor(1 + rng.random((400, 3)))
+
+    def spread(x):
+        return variance_of(lambda: ((((x + 1e6) - 1e6) @ w) * upstream).sum(0)).sqrt()
+
+    growth = spread(x[:1].expand(400, 5)) / spread(x)
+    assert (growth > 15).all()
+    assert (growth < 30).all()
+
+
+def test_what_torchs_softplus_leaves_out_is_no_rounding_and_adds_up(rng):
+    """Beyond 20 it gives z for log(1 + e^z), which is always less."""
+    z, w = rng.uniform(20.5, 22, (3, 500)), rng.random((500, 4))
+
+    def softplus(z):
+        return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+    comparison = check_function(lambda z, w: softplus(z) @ w, lambda z, w: functional.softplus(z) @ w, z, w)
+    assert comparison.passed
+    assert comparison.count("suspect") == 0
+    off = check_function(lambda z, w: (softplus(z) + 2e-9) @ w, lambda z, w: functional.softplus(z) @ w, z, w)
+    assert not off.passed
+
+
+def test_numbers_that_come_again_are_counted_but_zeros():
+    assert repetitions(torch.tensor([0.0, 1.0, 0.0, 2.0, 1.0])).tolist() == [1, 2, 1, 1, 2]
     assert repetitions(torch.tensor([3.0, 1.0, 3.0, 3.0, 2.0, 1.0])).tolist() == [3, 2, 3, 3, 1, 2]
     assert repetitions(torch.tensor([3.0, 1.0])) == 1
 

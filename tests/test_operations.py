@@ -224,11 +224,36 @@ def test_what_is_subtracted_is_no_term_of_a_long_sum_but_of_a_short_one(dtype, r
 
 
 @both
-def test_a_sum_of_constants_is_expected_to_grow_with_the_root_of_their_number(dtype):
-    many, few = (ball_of(lambda n=n: torch.full((n,), 0.1, dtype=dtype).sum()) for n in (10_000, 100))
-    growth = float(many.expected_tolerance / few.expected_tolerance)
-    assert growth == pytest.approx(100 * 10, rel=0.01)
+def test_a_sum_of_different_numbers_is_expected_to_err_by_the_root_of_their_number(dtype):
+    many, few = (ball_of(torch.linspace(1, 2, n, dtype=dtype).sum) for n in (10_000, 100))
+    assert float(many.expected_tolerance / few.expected_tolerance) == pytest.approx(100 * 10, rel=0.01)
     assert many.error / few.error == pytest.approx(100 * 101, rel=0.01)
+
+
+@both
+@pytest.mark.parametrize("by", ["sum", "product"])
+def test_a_sum_of_equal_numbers_may_drift(by, dtype):
+    """One after the other they are all cut off at the same place: n u of the sum, and not sqrt(n) u."""
+    n = 10_000
+    x = torch.full((1, n), 0.1, dtype=dtype)
+    ball = ball_of(lambda: x.sum(1) if by == "sum" else (x @ torch.ones((n, 1), dtype=dtype))[0])
+    one_after_the_other = torch.tensor(np.add.accumulate(x.numpy(), axis=1)[:, -1])
+    with mpmath.workdps(50):
+        error = off(one_after_the_other, np.sum(mp(x), axis=1)).item()
+    assert 2 * np.sqrt(n) * unit(dtype) * n / 10 < error < ball.expected_tolerance
+    assert float(ball.expected_tolerance) == pytest.approx(n * unit(dtype) * n / 10, rel=0.01)
+    assert ball.expected_tolerance < 0.51 * ball.guaranteed_tolerance
+
+
+@both
+def test_equal_terms_drift_at_the_size_of_a_bias_that_is_added_first(dtype):
+    """Each of n small terms is cut off where the large bias ends: n u of the bias."""
+    n = 500
+    x, w, bias = (torch.full(shape, size, dtype=dtype) for shape, size in (((1, n), 1e-2), ((n, 1), 1e-4), ((1,), 0.1)))
+    for reference in (lambda: torch.addmm(bias, x, w), lambda: x @ w + bias):
+        ball = ball_of(reference)
+        assert float(ball.expected_tolerance) > n * unit(dtype) * 0.1
+        assert float(ball.expected_tolerance) < 0.7 * float(ball.guaranteed_tolerance)
 
 
 @both

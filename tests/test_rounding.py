@@ -1,10 +1,7 @@
-"""The tolerance is true: right evaluations stay inside it, over very many random networks."""
-
-from itertools import pairwise
+"""The tolerance is true: both sides lie inside the bounds around the value with 50 digits."""
 
 import mpmath
 import numpy as np
-import pandas as pd
 import pytest
 
 from comparisons.checks import hand_quantities
@@ -14,80 +11,6 @@ from comparisons.reference.truth import Truth
 from comparisons.reference.twin import Twin
 from comparisons.verdict.judging import measure
 from handnet import Network
-from handnet.activations import ACTIVATIONS
-
-SCALES = (0.001, 0.1, 1.0, 5.0, 40.0)
-
-
-def random_problem(rng, work):
-    """Draw an architecture, a stack of networks of it, and samples.
-
-    As many networks as `work` multiplications are enough for; an architecture that takes 15 times as many for one alone
-    is drawn again: a few of these would take half the time of the default survey.
-    """
-    cost = np.inf
-    while cost > 15 * work:
-        layers = rng.integers(1, 7)
-        sizes = np.exp(rng.uniform(0, np.log(300.99), layers + 1)).astype(int)
-        batch = int(np.exp(rng.uniform(0, np.log(1000.99))))
-        cost = batch * (sizes[:-1] * sizes[1:]).sum() + sum(m * n for m, n in pairwise(sizes))
-    stack = int(np.clip(work // cost, 1, 400))
-    dtype = rng.choice([np.float32, np.float64])
-    scale = rng.choice(SCALES)
-    activation = tuple(rng.choice([name for name in ACTIVATIONS if name != "softmax"], layers))
-    data = rng.choice(["random", "same sign", "constant"])
-
-    def draw(shape):
-        if data == "constant":
-            return np.ones(shape)
-        values = rng.standard_normal(shape)
-        return np.abs(values) if data == "same sign" else values
-
-    weights = [(scale * draw((stack, m + 1, n))).astype(dtype) for m, n in pairwise(sizes)]
-    inputs, targets = draw((stack, batch, sizes[0])).astype(dtype), draw((stack, batch, sizes[-1])).astype(dtype)
-    regime = {"dtype": np.dtype(dtype).name, "scale": scale, "data": data, "layers": layers}
-    return Problem(tuple(weights), activation, inputs, targets), regime
-
-
-def survey(networks, seed, work):
-    """Return, for each architecture drawn, the greatest error / tolerance and the share of undecided numbers."""
-    rng = np.random.default_rng(seed)
-    rows, done = [], 0
-    while done < networks:
-        problem, regime = random_problem(rng, work)
-        given, _ = hand_quantities(Network(problem.weights, problem.activation), problem)
-        measured = measure(Truth(problem), given)
-        stack = len(problem.weights[0])
-        done += stack
-        ratio = max(m.ratio.max() for m in measured)
-        local = max(m.local_ratio.max() for m in measured)
-        undecided = sum((m.verdicts == 1).sum() for m in measured)
-        rows.append({**regime, "networks": stack, "ratio": ratio, "local": local, "undecided": undecided})
-        rows[-1]["numbers"] = sum(m.hand.size for m in measured)
-    return pd.DataFrame(rows)
-
-
-def report(frame):
-    print(f"\n{frame['networks'].sum():,} networks, {frame['numbers'].sum():,} numbers")
-    print(f"greatest error / tolerance: {frame['ratio'].max():.3f} globally, {frame['local'].max():.3f} locally")
-    regimes = frame.groupby(["dtype", "scale"])[["networks", "numbers", "undecided"]].sum()
-    print(regimes.assign(share=regimes["undecided"] / regimes["numbers"]).to_string())
-
-
-def test_right_networks_stay_inside_the_tolerance():
-    frame = survey(networks=2000, seed=1, work=200_000)
-    assert frame["ratio"].max() <= 1
-    assert frame["local"].max() <= 1
-    ordinary = frame[frame["scale"] <= 0.1]
-    assert ordinary["undecided"].sum() < 0.05 * ordinary["numbers"].sum()
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_right_networks_stay_inside_the_tolerance():
-    frame = survey(networks=100_000, seed=2, work=4_000_000)
-    report(frame)
-    assert frame["ratio"].max() <= 1
-    assert frame["local"].max() <= 1
 
 
 def exact_pass(net, x, t, rate):

@@ -103,3 +103,11 @@ def test_the_expected_tolerances_of_a_training_are_found_at_once_and_are_those_o
             assert (truth.expected[key] > 0.8 * tolerance).all()
             assert (truth.expected[key] < 1.25 * tolerance).all()
     assert stacks == [(3,), (1,)]
+
+
+def test_a_softplus_is_judged_by_what_torchs_own_leaves_out_beyond_20():
+    """Softplus of 25 is 25 + 1.4e-11."""
+    truth = Truth(Problem((np.array([[25.0], [0.0]]),), ("softplus",), np.ones((1, 1)), np.zeros((1, 1))))
+    right, short = 25 + np.log1p(np.exp([[-25.0]])), np.array([[25.0]])
+    verdicts = [measure(truth, {("activation", 1): a})[0].verdict for a in (right, short)]
+    assert verdicts == ["ok", "wrong"]

@@ -44,6 +44,7 @@ class Ball:
     terms : of how many terms it is the sum, as far as is known
     sum_of_magnitudes : of these terms, or None for one term
     coherence : by axis, how far the errors along it are the same, from 0, independent of each other, to 1
+    drift : by what factor the variance of the roundings of that sum grows where its terms are equal
     """
 
     tensor: Tensor
@@ -52,6 +53,7 @@ class Ball:
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
     coherence: Mapping[int, float] | None = None
+    drift: float = 1.0
 
     @cached_property
     def value(self) -> Tensor:
@@ -120,6 +122,7 @@ class Errors:
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
     coherence: Mapping[int, float] | None = None
+    drift: float = 1.0
 
 
 EXACT = Errors(ZERO, ZERO)

@@ -34,6 +34,7 @@ class _Mirror:
     terms: int = 1
     sum_of_magnitudes: Tensor | None = None
     coherence: Mapping[int, float] | None = None  # by the stride of the axis
+    drift: float = 1.0
 
 
 class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -80,7 +81,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         terms = mirror.sum_of_magnitudes
         along = mirror.coherence
         coherence = along and {axis: along.get(stride, 0.0) for axis, stride in enumerate(tensor.stride())}
-        return Ball(tensor, error, variance, mirror.terms, None if terms is None else _like(terms, tensor), coherence)
+        magnitudes = None if terms is None else _like(terms, tensor)
+        return Ball(tensor, error, variance, mirror.terms, magnitudes, coherence, mirror.drift)
 
     def given(self, tensor: Tensor, error: Tensor) -> None:
         """Say how far a tensor that came from outside may lie from the exact one."""
@@ -105,13 +107,13 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             terms = errors.sum_of_magnitudes
             magnitudes = None if terms is None else _flat(terms, tensor)
             coherence = {tensor.stride(axis): along for axis, along in (errors.coherence or {}).items()}
-            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes, coherence)
+            mirror = _Mirror(mirror.storage, error, variance, errors.terms, magnitudes, coherence, errors.drift)
         else:
             if mirror.error is ZERO:
                 mirror = replace(mirror, error=errors.error.new_zeros(count), variance=errors.error.new_zeros(count))
             _like(mirror.error, tensor).copy_(errors.error)
             _like(mirror.variance, tensor).copy_(errors.variance)
-            mirror = replace(mirror, terms=1, sum_of_magnitudes=None)
+            mirror = replace(mirror, terms=1, sum_of_magnitudes=None, drift=1.0)
         self._mirrors[key] = mirror
 
     def _sweep(self) -> None:
@@ -241,7 +243,8 @@ class RunningErrors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             ball = self.ball(part)
             if not ball.is_exact:
                 error, variance = ball.error.clone(), ball.variance.clone()
-                self._record(tensor, Errors(error, variance, ball.terms, ball.sum_of_magnitudes, ball.coherence))
+                terms = ball.terms, ball.sum_of_magnitudes, ball.coherence, ball.drift
+                self._record(tensor, Errors(error, variance, *terms))
         del aside
 
     def _aside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:

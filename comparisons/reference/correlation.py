@@ -7,10 +7,12 @@ both signs they are as good as independent, with weights of one sign they are no
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
-from comparisons.reference.ball import Ball
+from comparisons.reference.ball import SIGMAS, Ball
 
 # What would add less than this part to a variance is left out.
 SLIGHT = 0.1
@@ -18,15 +20,17 @@ SLIGHT = 0.1
 
 def through_product(p: Ball, q: Ball) -> tuple[Tensor, dict[int, float]]:
     """Return the variance that a matrix product inherits, and by axis how coherent the errors of the result are."""
-    coherence: dict[int, float] = {}
+    # What is computed alike errs alike; and the errors of the rows of p are those of the rows of the result.
+    coherence = {-2: max(_alike(p.value), p.coherent_along(-2)), -1: max(_alike(q.value.mT), q.coherent_along(-1))}
     variance: Tensor | float = 0.0
     if not p.is_exact:
-        own, coherence[-1] = _through(p.full(p.variance), p, q.value, q.square, -1)
-        variance = own
+        variance, along = _through(p.full(p.variance), p, q.value, q.square, -1)
+        coherence[-1] = max(along, coherence[-1])
     if not q.is_exact:
         squares = p.square if p.is_exact else p.square + p.variance
-        own, coherence[-2] = _through(q.full(q.variance).mT, q, p.value.mT, squares.mT, -2)
-        variance = variance + own.mT
+        of_q, along = _through(q.full(q.variance).mT, q, p.value.mT, squares.mT, -2)
+        variance = variance + of_q.mT
+        coherence[-2] = max(along, coherence[-2])
     return torch.as_tensor(variance), {axis: along for axis, along in coherence.items() if along > 0}
 
 
@@ -51,22 +55,54 @@ def _through(v: Tensor, source: Ball, w: Tensor, squares: Tensor, axis: int) -> 
     return variance, along if along * n > SLIGHT else 0.0
 
 
+def of_one_sign(bias: Tensor, variance: Tensor, *inputs: Ball) -> dict[int, float]:
+    """Return by axis how coherent errors are that are for a part the same bias everywhere, and no rounding."""
+    share = float(bias.square().sum() / variance.sum())
+    return {axis: max(share, *(ball.coherent_along(axis) for ball in inputs)) for axis in range(bias.dim())}
+
+
+def _alike(rows: Tensor) -> float:
+    """Which part of the pairs of rows are the same twice."""
+    counts, n = repetitions(_prints(rows)), rows.shape[-2]
+    return (float(counts.mean()) - 1) / (n - 1) if isinstance(counts, Tensor) else 0.0
+
+
+def drift_of_products(p: Tensor, q: Tensor) -> Tensor | float:
+    """Return `drift` for the sums p q, (..., 1, 1), from how often each of their terms comes again, on average."""
+    counts = repetitions(_prints(p.mT) * _prints(q))
+    return drift(counts.mean(-1)[..., None, None] if isinstance(counts, Tensor) else counts)
+
+
+def drift(repetitions: Tensor | float) -> Tensor | float:
+    """By what factor the own variance of a sum grows where its terms come again.
+
+    Equal numbers added one after the other are all cut off at the same place: these roundings do not cancel. Each is at
+    most u times the sum so far, and all n of them, on both sides, n u times the whole: SIGMAS times n / SIGMAS.
+    """
+    return 1 + (repetitions - 1) / SIGMAS**2
+
+
 def _columns(counts: Tensor | float) -> Tensor | float:
     return counts[..., None, :] if isinstance(counts, Tensor) else counts
 
 
 def _prints(vectors: Tensor) -> Tensor:
-    """A number for each vector of the last axis: the same for the same vectors, and hardly ever for others."""
-    return vectors @ torch.arange(1, vectors.shape[-1] + 1, dtype=vectors.dtype, device=vectors.device).sin()
+    """A number for each vector of the last axis: the same for the same vectors, hardly ever for others, 0 for zeros."""
+    return vectors @ _directions(vectors.shape[-1], vectors.device)
+
+
+@cache
+def _directions(n: int, device: torch.device) -> Tensor:
+    return torch.arange(1, n + 1, dtype=torch.float64, device=device).sin()
 
 
 def repetitions(prints: Tensor) -> Tensor | float:
-    """Return how often each number comes along the last axis; 1.0 if all are different.
+    """Return how often each number comes along the last axis; 1.0 if all are different. A 0 counts as once.
 
     m equal terms of variance v have m^2 v together, as have m independent terms of variance m v each.
     """
     ordered, order = prints.sort(dim=-1)
-    new = ordered[..., 1:] != ordered[..., :-1]
+    new = (ordered[..., 1:] != ordered[..., :-1]) | (ordered[..., 1:] == 0)
     if bool(new.all()):
         return 1.0
     run = torch.cat([torch.zeros_like(order[..., :1]), new.cumsum(-1)], dim=-1)

@@ -25,6 +25,7 @@ from comparisons.reference.operations import (
     rule,
     sigmoid_spread,
     sum_,
+    with_bias,
 )
 
 aten = torch.ops.aten
@@ -83,7 +84,7 @@ def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, thres
     slope = intermediate(torch.sigmoid(z.value), function(sigmoid_spread)(r, Ball(torch.sigmoid(z.value)), z))
     errors = mul(r, f, g, slope)
     left_out = torch.where(z.value > threshold, torch.exp(-z.value), 0.0)
-    return Errors(errors.error + left_out * g.any, errors.variance + (left_out * g.value).square())
+    return with_bias(errors, left_out * g.any, g, x)
 
 
 # elu's slope as a + 1: a rounds by 8 u of 1, as its exponential does, and the sum once more.

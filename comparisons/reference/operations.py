@@ -20,7 +20,14 @@ import torch
 from torch import Tensor
 
 from comparisons.reference.ball import EXACT, LIBM, SIGMAS, ZERO, Ball, Errors, Rounding
-from comparisons.reference.correlation import SLIGHT, repeated_along, through_product
+from comparisons.reference.correlation import (
+    SLIGHT,
+    drift,
+    drift_of_products,
+    of_one_sign,
+    repeated_along,
+    through_product,
+)
 
 aten = torch.ops.aten
 
@@ -71,17 +78,18 @@ def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
     if abs(alpha) != 1:
         y = _scaled(r, y, alpha)
     s, t, total = x.terms, y.terms, x.magnitudes + y.magnitudes
-    if s == t:
+    if s == t and x.drift == y.drift == 1:
         error, rounding = total * r.gamma(s), total * (math.sqrt(s) * r.unit)
     else:
         error = r.gamma(t) * x.magnitudes + r.gamma(s) * y.magnitudes
-        rounding = x.magnitudes * (math.sqrt(t) * r.unit) + y.magnitudes * (math.sqrt(s) * r.unit)
+        of_x, of_y = math.sqrt(t * y.drift) * r.unit, math.sqrt(s * x.drift) * r.unit
+        rounding = x.magnitudes * of_x + y.magnitudes * of_y
     variance = rounding.square_()
     for ball, others in ((x, t), (y, s)):
         if not ball.is_exact:
             error.add_(ball.error, alpha=1 + 2 * r.gamma(others))
             variance.add_(ball.variance)
-    return Errors(error, variance, s + t, total)
+    return Errors(error, variance, s + t, total, drift=max(x.drift, y.drift))
 
 
 def _are_whole(x: Ball, y: Ball, alpha: float) -> bool:
@@ -104,7 +112,7 @@ def sub(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
 
 
 def _done(x: Ball) -> Ball:
-    return x if x.terms <= FEW_TERMS else replace(x, terms=1, sum_of_magnitudes=None)
+    return x if x.terms <= FEW_TERMS else replace(x, terms=1, sum_of_magnitudes=None, drift=1.0)
 
 
 @rule(aten.rsub)
@@ -164,7 +172,7 @@ def div(r: Rounding, f: Ball, p: Any, q: Any, rounding_mode: str | None = None) 
 @rule(aten.neg, aten.detach, aten.alias, aten.clone, aten.positive, aten.contiguous, aten.lift_fresh, aten.abs)
 def unchanged(r: Rounding, f: Ball, x: Ball, **_: Any) -> Errors:
     """|x| can lie no further off than x does."""
-    return Errors(x.error, x.variance, x.terms, x.sum_of_magnitudes)
+    return Errors(x.error, x.variance, x.terms, x.sum_of_magnitudes, drift=x.drift)
 
 
 @rule(aten._to_copy)
@@ -220,7 +228,7 @@ def lerp(r: Rounding, f: Ball, x: Ball, y: Ball, weight: Any) -> Errors:
 
 def intermediate(value: Tensor, errors: Errors) -> Ball:
     """An intermediate number with its errors."""
-    return Ball(value, errors.error, errors.variance, errors.terms, errors.sum_of_magnitudes)
+    return Ball(value, errors.error, errors.variance, errors.terms, errors.sum_of_magnitudes, drift=errors.drift)
 
 
 # Matrix products. Higham 3.5: gamma_n |p| |q| for n products added in any order.
@@ -232,13 +240,16 @@ def product(r: Rounding, f: Ball, p: Ball, q: Ball, multiply: Callable[[Tensor, 
     error = magnitude * gamma
     # Higham and Mary 2019: sqrt(n) u in the place of n u, for data of any sign.
     variance = magnitude.square().mul_(terms * r.sum_unit**2)
+    is_matrices = multiply is torch.matmul and p.tensor.dim() > 1 < q.tensor.dim()
+    grown = drift_of_products(p.value, q.value) if is_matrices else 1.0
+    variance *= grown
     coherence: dict[int, float] = {}
     # Other evaluations may have greater terms than this one, by no more than twice what is inherited.
     if not p.is_exact:
         error.add_(multiply(p.full(p.error), q.exact), alpha=1 + 2 * gamma)
     if not q.is_exact:
         error.add_(multiply(p.any, q.full(q.error)), alpha=1 + 2 * gamma)
-    if multiply is torch.matmul and p.tensor.dim() > 1 < q.tensor.dim():
+    if is_matrices:
         inherited, coherence = through_product(p, q)
         variance += inherited
     else:
@@ -246,7 +257,9 @@ def product(r: Rounding, f: Ball, p: Ball, q: Ball, multiply: Callable[[Tensor, 
             variance += multiply(p.full(p.variance), q.square)
         if not q.is_exact:
             variance += multiply(p.square if p.is_exact else p.square + p.variance, q.full(q.variance))
-    return replace(_as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny), coherence=coherence)
+    errors = _as_sum(r, f, error, variance, terms, magnitude, 2 * terms * r.tiny)
+    most = float(grown.max()) if isinstance(grown, Tensor) else grown
+    return replace(errors, coherence=coherence, drift=most if errors.terms > 1 else 1.0)
 
 
 def _as_sum(
@@ -311,8 +324,9 @@ def sum_(r: Rounding, f: Ball, x: Ball, dim: Any = None, keepdim: bool = False, 
 
     magnitude, gamma = total(x.size), r.sum_gamma(count - 1)
     error = (magnitude * gamma).add_(total(x.error), alpha=1 + 2 * gamma)
-    inherited = x.variance if x.is_exact else x.variance * repeated_along(x.value, axes)
-    variance = torch.addcmul(total(inherited), magnitude, magnitude, value=count * r.sum_unit**2)
+    again = repeated_along(x.value, axes)
+    own = total(x.size * drift(again)) * magnitude * (count * r.sum_unit**2)
+    variance = total(x.variance * again).add_(own)
     rho = x.coherent_along(*axes)
     if rho * count > SLIGHT:
         variance += rho * total(x.variance.sqrt()).square()
@@ -566,7 +580,15 @@ def softplus(r: Rounding, f: Ball, x: Ball, beta: float = 1, threshold: float = 
     """log(1 + exp(beta x)) / beta, of slope sigma(beta x); beyond the threshold torch gives x, which others do not."""
     errors = function(lambda v, f, radius: radius * torch.sigmoid(beta * (v + radius)))(r, f, x)
     left_out = torch.where(beta * x.value > threshold, torch.exp(-beta * x.value) / beta, 0.0)
-    return Errors(errors.error + left_out, errors.variance + left_out.square())
+    return with_bias(errors, left_out, x)
+
+
+def with_bias(errors: Errors, bias: Tensor, *inputs: Ball) -> Errors:
+    """The errors with what torch leaves out added: no rounding, for it has the same sign everywhere."""
+    if not bool(bias.any()):
+        return errors
+    variance = errors.variance + bias.square()
+    return Errors(errors.error + bias.abs(), variance, coherence=of_one_sign(bias, variance, *inputs))
 
 
 # Kinks and decisions: where rounding leaves the side undecided, the whole jump is the error.

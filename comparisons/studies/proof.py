@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,10 +14,10 @@ from comparisons.checks import check
 from comparisons.mistakes.effects import VISIBLE, effects, made_at
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup, alone
-from comparisons.mistakes.variants import Variant, pairs, singles
+from comparisons.mistakes.variants import Variant, applicable, pairs, singles
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
-from comparisons.reference.quantities import Problem, quantity_name
+from comparisons.reference.quantities import THE_NOTES, Problem, Statement, quantity_name
 from comparisons.reference.truth import Truth
 from comparisons.studies.work import progress, results
 from comparisons.subject.layouts import Layout
@@ -28,6 +28,7 @@ from handnet.activations import FloatArray
 MISTAKE_COLUMNS = (
     *("mistake", "placement", "activation", "layout", "given", "sizes", "batch", "applicable"),
     *("caught", "expected_wrong", "first_wrong", "named", "error_over_tolerance"),
+    *("cost", "reduction", "l2", "biases"),
 )
 ARCHITECTURES = (
     *((4, 4), (5, 3), (2, 2, 2), (3, 5, 2), (4, 1, 3)),
@@ -38,6 +39,16 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu")
 # The layouts that differ most; the others are put to the same mistakes by the tests.
 PLANTED_IN = ("note", "linear", "columns")
 GIVEN = ("all", "gradients")
+# The other costs, with a penalty or without biases, and the activations of the hidden layers and of the output.
+KINDS = (
+    (Statement("squared_error"), "softplus", "identity"),
+    (Statement("mean_squared_error", biases=False), "elu", "tanh"),
+    (Statement("half_squared_error", l2=0.1), "tanh", "softmax"),
+    (Statement("binary_cross_entropy"), "relu", "sigmoid"),
+    (Statement("cross_entropy"), "leaky_relu", "softmax"),
+    (Statement("cross_entropy", "sum", l2=0.1), "sigmoid", "softmax"),
+)
+FOR_KINDS = ((2, 5, 4, 3), FOR_PAIRS)
 # What an implementation may give; "all" of it, or the gradients alone.
 QUANTITIES = {"all": ("activation", "cost", "delta", "gradient", "weight"), "gradients": ("gradient",)}
 RIGHT = Variant(())
@@ -49,36 +60,40 @@ class Cell:
 
     variant: Variant
     sizes: tuple[int, ...]
-    activation: str
+    activation: str | tuple[str, ...]
     layout: str
     given: str
+    stated: Statement = THE_NOTES
 
     @property
     def probe(self) -> Probe:
         """What the implementation is asked."""
-        return probe(self.sizes, self.activation, dtype=np.dtype(np.float64))
+        return probe(self.sizes, self.activation, dtype=np.dtype(np.float64), stated=self.stated)
 
     def applicable(self) -> str:
         """Return "yes" where it changes a number that is given by more than twice its tolerance, else why not."""
         if self.variant == RIGHT:
             return "yes"
-        return _applicable(self.variant, self.sizes, self.activation, self.given)
+        return _applicable(replace(self, layout="note"))
 
     def row(self) -> tuple[Any, ...]:
         """Put the mistake to the checker, and return the row of mistakes.csv."""
         applicable = self.applicable()
-        right = (" + ".join(self.variant.mistakes) or "none", self.variant.placement, self.activation, self.layout)
+        activation = self.activation if isinstance(self.activation, str) else " ".join(self.activation)
+        stated = astuple(self.stated)
+        right = (" + ".join(self.variant.mistakes) or "none", self.variant.placement, activation, self.layout)
         asked = (*right, self.given, "-".join(map(str, self.sizes)), self.probe.truths[0].problem.inputs.shape[-2])
         if applicable != "yes":
-            return (*asked, applicable, pd.NA, "", "", "", np.nan)
-        planted = Planted(self.variant, self.activation, self.layout, self.given)
-        comparison = check(planted, layout=self.layout, sizes=self.sizes, activation=self.activation)
-        expected = _expected(self.variant, self.sizes, self.activation)
+            return (*asked, applicable, pd.NA, "", "", "", np.nan, *stated)
+        planted = Planted(self.variant, self.activation, self.layout, self.given, self.stated)
+        options = {**asdict(self.stated), "activation": self.activation, "sizes": self.sizes}
+        comparison = check(planted, layout=self.layout, **options)
+        expected = _expected(replace(self, layout="note", given="all"))
         found = comparison.diagnosis
         first = quantity_name(found.first_wrong) if found and found.first_wrong else ""
         named = " = ".join(found.candidates) if found else ""
         ratio = max((greatest(m.ratio) for m in comparison.measured), default=np.nan)
-        return (*asked, applicable, not comparison.passed, expected, first, named, ratio)
+        return (*asked, applicable, not comparison.passed, expected, first, named, ratio, *stated)
 
 
 class Planted:
@@ -87,24 +102,34 @@ class Planted:
     Parameters
     ----------
     variant : the mistake
-    activation : of every layer
+    activation : of every layer, or one per layer
     layout : one of LAYOUTS
     given : "all" or "gradients"
+    stated : its cost and the like
     """
 
-    def __init__(self, variant: Variant, activation: str, layout: str, given: str) -> None:
-        self.variant, self.activation, self.layout, self.given = variant, activation, layout, given
+    def __init__(
+        self,
+        variant: Variant,
+        activation: str | tuple[str, ...],
+        layout: str,
+        given: str,
+        stated: Statement = THE_NOTES,
+    ) -> None:
+        self.activation, self.given, self.stated = activation, given, stated
+        self.layout = Layout(layout, stated.biases)
         self.lineup = Lineup([variant])
 
     def __call__(self, weights: Sequence[Any], inputs: FloatArray, targets: FloatArray, learning_rate: float) -> Any:
         """Answer as `check` asks."""
-        layout = Layout(self.layout)
+        layout = self.layout
         x, t = (array.T if layout.in_columns else array for array in (inputs, targets))
         ours = tuple(
             np.vstack([layout.weight_in(w[0]), w[1].reshape(1, -1)]) if layout.is_paired else layout.matrix_in(w)
             for w in weights
         )
-        problem = Problem(ours, (self.activation,) * len(ours), x, t, learning_rate)
+        activation = (self.activation,) * len(ours) if isinstance(self.activation, str) else self.activation
+        problem = Problem(ours, activation, x, t, learning_rate, stated=self.stated)
         made = alone(self.lineup.run(problem), 0, problem)
 
         def part(quantity: str, out: Callable[[FloatArray], Any]) -> list[Any]:
@@ -123,7 +148,7 @@ class Planted:
 
 
 def cells() -> Iterator[Cell]:
-    """Every mistake and placement, and none, on every architecture, in every layout; and the pairs."""
+    """Every mistake and placement, and none, on every architecture, in every layout; pairs; and with other costs."""
     for sizes in ARCHITECTURES:
         for activation in ACTIVATIONS:
             for given in GIVEN:
@@ -134,6 +159,14 @@ def cells() -> Iterator[Cell]:
         for given in GIVEN:
             for variant in pairs():
                 yield Cell(variant, FOR_PAIRS, activation, "note", given)
+    for stated, hidden, output in KINDS:
+        for sizes in FOR_KINDS:
+            layers = len(sizes) - 1
+            names = (*(hidden,) * (layers - 1), output)
+            # The layouts are proven above; those of what is given take turns here.
+            for given, layout in zip(GIVEN, PLANTED_IN[1:], strict=True):
+                for variant in (RIGHT, *singles(layers, applicable(stated, names))):
+                    yield Cell(variant, sizes, names, layout, given, stated)
 
 
 def prove(chosen: Sequence[Cell], jobs: int = 1) -> pd.DataFrame:
@@ -203,8 +236,8 @@ def is_named(frame: pd.DataFrame) -> pd.Series:
 
 
 @cache
-def _applicable(variant: Variant, sizes: tuple[int, ...], activation: str, given: str) -> str:
-    truths = Cell(variant, sizes, activation, "note", given).probe.truths
+def _applicable(cell: Cell) -> str:
+    variant, given, truths = cell.variant, cell.given, cell.probe.truths
     made = effects([variant], truths)
     if made.misfits:
         return f"no: the shapes do not fit ({made.misfits[0]})"
@@ -230,10 +263,9 @@ def _single_alike(variant: Variant, truths: Sequence[Truth], given: str) -> Vari
 
 
 @cache
-def _expected(variant: Variant, sizes: tuple[int, ...], activation: str) -> str:
+def _expected(cell: Cell) -> str:
     """The quantity that the mistake makes wrong first; of two mistakes, the earlier in the computation."""
-    truths = Cell(variant, sizes, activation, "note", "all").probe.truths
-    key = made_at(variant, truths)
+    key = made_at(cell.variant, cell.probe.truths)
     return quantity_name(key) if key else ""
 
 
