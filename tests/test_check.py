@@ -555,7 +555,7 @@ FINDINGS = {
     "biases not summed": (
         biases_not_summed,
         LINEAR,
-        r"the biases of dC/dW\^\(1\) have shape \(6, 5\): expected \(5,\)",
+        r"those of dC/dW\^\(1\) have shape \(6, 5\): expected \(5,\)",
     ),
     "another shape": (
         lambda w, x, t: [g[:-1] for g in note_layout(w, x, t)],

@@ -90,7 +90,8 @@ def test_a_learning_rate_of_its_own_and_a_step_for_each_sample_are_found():
         return {"updated": net.weights}
 
     assert first_line(check(own_rate)) == f"{SAID}a learning rate of its own, 0.01"
-    assert first_line(check(online)) == "consistent, but not as stated: it takes a step after each sample"
+    assert check(online).message().splitlines()[:2] == [f"{SAID}online=True", "Next: check(online, online=True)"]
+    assert check(online, online=True).passed
     assert check(online, batch=1).passed
 
 

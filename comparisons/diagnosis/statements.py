@@ -25,6 +25,7 @@ ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
 Call = Callable[[Mapping[str, object]], str]
 # What a diagnosis says that knows nothing of the numbers.
+CONSISTENT = "consistent, but not as stated: it is right for "
 UNKNOWN = "Why: no known mistake explains it."
 # Another output, and the cost that belongs to it.
 OUTPUTS = (("", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy"))
@@ -74,7 +75,7 @@ def stated_otherwise(trials: Sequence[Trial], call: Call) -> str:
                     return _line(said, found, call)
     if not _online(steps):
         return ""
-    return f"consistent, but not as stated: it takes a step after each sample\nNext: {call({'batch': 1})}"
+    return f"{CONSISTENT}online=True\nNext: {call({'online': True})}"
 
 
 def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
@@ -253,5 +254,5 @@ def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts
     written = [f"{name}={value!r}" for name, value in options.items()]
     off = max(part.off for part, _ in found)
     digits = [] if off < NEAR else [f"to {int(-np.log10(off))} digits only"]
-    line = f"consistent, but not as stated: it is right for {', '.join([*written, *more, *digits])}"
+    line = f"{CONSISTENT}{', '.join([*written, *more, *digits])}"
     return f"{line}\nNext: {call(options)}" if options else line
