@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from itertools import repeat
@@ -18,9 +20,11 @@ from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
 from comparisons.reference.truth import Truth, find_together
 from comparisons.reference.twin import TwinPass, checked_device
+from comparisons.subject.arguments import arguments_of
+from comparisons.subject.classes import Adapter
 from comparisons.subject.implementation import Implementation
 from comparisons.subject.probes import stated_by
-from comparisons.subject.reading import plain
+from comparisons.subject.reading import ImplementationError, plain
 from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
@@ -181,7 +185,7 @@ def check(
 
     Parameters
     ----------
-    backprop : function of (weights, inputs, targets), or one that also takes learning_rate
+    backprop : function of (weights, inputs, targets), or one that also takes learning_rate; or a class of the usual names
         It returns the gradients, one per layer, or a mapping or object with any of activations, cost, deltas,
         gradients, updated. An object with such a method will do.
     layout : None finds it by trying, and says what it found; "note": W (m + 1, n), the last row the biases, samples in
@@ -221,14 +225,22 @@ def check(
     checking.yes_or_no("biases", biases)
     checking.yes_or_no("strict", strict)
     checking.yes_or_no("online", online)
-    implementation = Implementation(backprop, layout or "note", reduction, biases)
+    adapter = None
+    if isinstance(backprop, type) and not arguments_of(backprop).weights_by_name:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                backprop = adapter = Adapter(backprop)
+        except ImplementationError as failure:
+            return Comparison((), sizes=(), activation=(), dtype=str(np.dtype(dtype)), findings=(str(failure),))
+    has_biases, kept = (biases and adapter.layout.biases, adapter.layout.name) if adapter else (biases, layout)
+    implementation = Implementation(backprop, kept or "note", reduction, has_biases)
     _check_options(learning_rate)
     if batch is not None:
         checking.count("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
     dtype = np.dtype(dtype)
     # A sum is N times the mean, but for a penalty, which is no sum over the samples.
-    stated = Statement(cost, reduction if l2 else "mean", l2, biases)
+    stated = Statement(cost, reduction if l2 else "mean", l2, has_biases)
     summed = "mean" if l2 or online else reduction
     shape = None if sizes is None else _whole(sizes)
     options = {
@@ -250,12 +262,15 @@ def check(
     def call(instead: Mapping[str, Any]) -> str:
         return f"check({implementation.name}{_told({**options, **instead}, check)})"
 
+    if adapter and sizes is None:
+        shape = adapter.sizes
+        names = (activation,) * adapter.depth if isinstance(activation, str) and adapter.depth else names
     setting = Setting(
         activation=names,
         stated=stated,
         online=online,
         reduction=summed,
-        layout=layout,
+        layout=kept,
         sizes=shape,
         batch=batch,
         dtype=dtype,

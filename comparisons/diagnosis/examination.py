@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 
 import numpy as np
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
-from comparisons.diagnosis.statements import CONSISTENT, consistent_with, stated_otherwise
+from comparisons.diagnosis.statements import CONSISTENT, consistent_with, own_rate, stated_otherwise
 from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import Truth
 from comparisons.subject.finding import found_form
@@ -22,6 +22,7 @@ from comparisons.verdict.trial import Trial
 
 # What is tried is tried on numbers of its own, so that no answer is remembered from there.
 ASIDE = 1_000_003
+NOT_SUMMED = "[biases_not_summed]"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Setting:
 
     def forms(self) -> list[Form]:
         """Return the forms in which it may want its weights and samples."""
-        return forms(self.stated.biases, self.stated.cost == "cross_entropy", self.batch == 1)
+        one_layer = len(self.shapes[0]) == 2
+        return forms(self.stated.biases, self.stated.cost == "cross_entropy", self.batch == 1, one_layer)
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,16 @@ class Examination:
         sessions = [session for session in self.sessions if len(session.probe.single.problem.sizes) == depth]
         trials = [session.trial for session in sessions if session.trial]
         measured = [m for session in sessions for m in session.measured]
-        single = next((session.single for session in sessions if session.single), None)
-        return diagnose(trials, measured, single) if trials else None
+        alone = next((session.single for session in sessions if session.single), None)
+        if not trials:
+            return None
+        # Of a step after each sample, those of a single sample say everything; but they have to explain the others too.
+        singles = [trial for trial in (trial.of_single_samples() for trial in trials) if trial.truths]
+        of_single = (
+            diagnose(singles, [m for m in measured if m.batch == 1]) if self.setting.online and singles else None
+        )
+        of_all = diagnose(trials, measured, alone)
+        return of_single if of_single and of_all and of_single.mistakes == of_all.mistakes else of_all
 
     @property
     def runs(self) -> bool:
@@ -221,21 +231,64 @@ def without_biases(seen: Examination) -> Examination:
 
 
 def one_sample_at_a_time(seen: Examination) -> Examination:
-    """Code that takes one sample at a time is right for each that it is given alone."""
-    setting = seen.setting
-    if seen.is_right or setting.batch is not None or _answers_several(seen):
+    """Code that takes one sample at a time is asked so; where it answers several all the same, that is no match."""
+    setting, implementation = seen.setting, seen.implementation
+    if seen.is_right or setting.batch is not None or setting.online:
         return seen
-    other = in_another_form(seen.put(seen.implementation, "", batch=1))
+    not_summed = any(NOT_SUMMED in finding for finding in seen.findings)
+    takes_first = bool(seen.trials) and not not_summed and seen.sessions[0].takes_first_alone()
+    if seen.trials and not takes_first and not not_summed:
+        return seen
+    other = in_another_form(replace(seen, aside=implementation.described).put(implementation, "", batch=1))
+    if not_summed and not (implementation.described and other.is_right):
+        said = f"one sample at a time it is right: {setting.call({'batch': 1})}"
+        return replace(seen, aside=(*seen.aside, said)) if other.is_right else seen
     if not other.runs:
         return seen
-    said = "it takes one sample at a time: judged with batch=1"
-    return replace(other, aside=(*other.aside, said))
+    if not seen.trials:
+        return replace(other, aside=(*other.aside, "it takes one sample at a time: judged with batch=1"))
+    line = (
+        f"{CONSISTENT}batch=1" if other.is_right else "it takes the first sample alone, and is judged so: state batch=1"
+    )
+    return replace(other, ahead=(*other.ahead, f"{line}\nNext: {setting.call({'batch': 1})}"))
 
 
-def _answers_several(seen: Examination) -> bool:
-    """Whether it answers several samples with anything in the right shape, or a part of it."""
-    trial = seen.sessions[0].trial
-    return bool(trial)
+def with_its_own_steps(seen: Examination) -> Examination:
+    """Code that steps at a learning rate of its own, or after each sample, may be wrong in something else besides."""
+    if (
+        seen.told
+        or not _is_open(seen)
+        or any(key[0] != "weight" for trial in seen.trials for _, key, _, _ in trial.answers())
+    ):
+        return seen
+    setting = seen.setting
+    rate = own_rate(seen.trials) if setting.one_rate else None
+    for online in (setting.online, True):
+        options: dict[str, object] = {"online": True} if online and not setting.online else {}
+        options |= {"learning_rate": rate} if rate else {}
+        if not options:
+            continue  # it has been tried
+        call = partial(_with, setting.call, options)
+        other = with_another_statement(
+            seen.put(seen.implementation, "", online=online, rate=rate or setting.rate, call=call)
+        )
+        written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        if other.is_right:
+            return replace(other, ahead=(f"{CONSISTENT}{written}\nNext: {call({})}", *other.ahead))
+        if other.told:
+            message = other.told.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
+            return replace(other, told=replace(other.told, message=message))
+        if other.diagnosis and other.diagnosis.is_settled:
+            line = f"it is judged with {written}, which explains more\nNext: {call({})}"
+            return replace(other, ahead=(line, *other.ahead))
+    return seen
+
+
+def _with(
+    call: Callable[[Mapping[str, object]], str], options: Mapping[str, object], instead: Mapping[str, object]
+) -> str:
+    """The call with these options too."""
+    return call({**options, **instead})
 
 
 def with_their_mean_left_out(seen: Examination) -> Examination:
@@ -304,10 +357,12 @@ RULES: tuple[Callable[[Examination], Examination], ...] = (
     with_their_mean_left_out,
     as_float32,
     with_another_statement,
+    with_its_own_steps,
 )
 LAST = (further, with_hints)
 
 
 def examined(implementation: Implementation, setting: Setting) -> Examination:
     """Return what comes of the implementation, each rule tried in order."""
-    return reduce(lambda seen, rule: rule(seen), (*RULES, *LAST), examine(implementation, setting))
+    start = replace(examine(implementation, setting), aside=implementation.described)
+    return reduce(lambda seen, rule: rule(seen), (*RULES, *LAST), start)

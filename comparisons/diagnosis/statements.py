@@ -13,6 +13,7 @@ import numpy as np
 
 from comparisons.diagnosis.diagnose import Diagnosis
 from comparisons.reference.quantities import Problem, Quantities, Statement
+from comparisons.subject.finding import flattened, penalties
 from comparisons.verdict.trial import Trial
 from handnet import Network
 from handnet.activations import FloatArray
@@ -27,6 +28,8 @@ Call = Callable[[Mapping[str, object]], str]
 # What a diagnosis says that knows nothing of the numbers.
 CONSISTENT = "consistent, but not as stated: it is right for "
 UNKNOWN = "Why: no known mistake explains it."
+# A mistake, and no statement, that shows beside a penalty.
+ONES = "but for the biases' gradients, to which the penalty adds its factor as if every bias were 1"
 # Another output, and the cost that belongs to it.
 OUTPUTS = (("", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy"))
 
@@ -39,12 +42,14 @@ class Parts:
     ----------
     factor : of the gradient of the cost, the mean over the samples
     weights, biases : factors of the weights and of the biases, as a penalty has them
+    ones : what is added to the gradient of every bias
     off : how far the sum lies from what was given, of its size
     """
 
     factor: float
     weights: float
     biases: float
+    ones: float
     off: float
 
 
@@ -88,12 +93,19 @@ def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
 
 def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[str, ...], cost: str) -> Parts | None:
     """Take apart the gradients, or the steps where no gradients were given; None where there is neither."""
-    flat = _flat(_gradients(problem, given, summed), problem)
+    flat = _flat(_gradients(problem, given, summed))
     if flat is None:
         return None
-    right = np.concatenate([g.ravel() for g in _mean_gradients(problem, activation, cost)])
-    weights, offsets = _apart(problem)
-    basis = np.stack([part for part in (right, weights, offsets) if part.any()], axis=1).astype(np.float64)
+    right = flattened(_mean_gradients(problem, activation, cost))
+    *usual, ones = (right, *penalties(problem))
+    made = _made_of(flat, (*usual, 0 * ones))
+    # What is added to every bias' gradient is looked for last: with one bias it cannot be told from a penalty.
+    return made if made is None or made.off < NEARLY else _made_of(flat, (*usual, ones))
+
+
+def _made_of(flat: FloatArray, parts: Sequence[FloatArray]) -> Parts | None:
+    """The factors with which the parts come nearest to what was given."""
+    basis = np.stack([part for part in parts if part.any()], axis=1).astype(np.float64)
     try:
         factors, *_ = np.linalg.lstsq(basis, flat, rcond=None)
     except np.linalg.LinAlgError:
@@ -101,8 +113,8 @@ def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[
     size = float(np.abs(flat).max(initial=0.0))
     off = float(np.abs(flat - basis @ factors).max(initial=0.0)) / size if size else np.inf
     found = iter(factors.tolist())
-    factor, of_weights, of_biases = (next(found) if part.any() else 0.0 for part in (right, weights, offsets))
-    return Parts(factor, of_weights, of_biases, off)
+    factor, weights, biases, ones = (next(found) if part.any() else 0.0 for part in parts)
+    return Parts(factor, weights, biases, ones, off)
 
 
 class _OfCrossEntropy(Network):
@@ -134,23 +146,11 @@ def _gradients(problem: Problem, given: Quantities, summed: bool) -> list[FloatA
     return None
 
 
-def _flat(gradients: list[FloatArray] | None, problem: Problem) -> FloatArray | None:
+def _flat(gradients: list[FloatArray] | None) -> FloatArray | None:
     if gradients is None:
         return None
-    flat = np.concatenate([g.ravel() for g in gradients]).astype(np.float64)
+    flat = flattened(gradients)
     return flat if np.isfinite(flat).all() else None
-
-
-def _apart(problem: Problem) -> tuple[FloatArray, FloatArray]:
-    """All weights, with 0 for the biases; and all biases, with 0 for the weights."""
-    weights, biases = [], []
-    for w in problem.weights:
-        above, below = w.copy(), np.zeros_like(w)
-        if problem.stated.biases:
-            above[-1], below[-1] = 0, w[-1]
-        weights.append(above.ravel())
-        biases.append(below.ravel())
-    return np.concatenate(weights), np.concatenate(biases)
 
 
 def _told(
@@ -182,6 +182,10 @@ def _told(
     penalty = _penalty(found, sign, reduction)
     if penalty is None:
         return None
+    if any(part.ones for part, _ in found):
+        if not all(abs(part.ones - part.weights) < ALIKE * abs(part.weights) for part, _ in found):
+            return None
+        more.append(ONES)
     more += penalty[1]
     if penalty[0] and penalty[0] != problem.stated.l2:
         options["l2"] = penalty[0]
@@ -212,6 +216,25 @@ def _own_rate(
         return None
     rates = [part.factor * p.learning_rate for part, p in found]
     return rates[0] if max(rates) - min(rates) < ALIKE * abs(rates[0]) else None
+
+
+def own_rate(trials: Sequence[Trial]) -> float | None:
+    """Return the learning rate that the steps of the last layer tell, where that is another than was told."""
+    rates = []
+    for trial in trials:
+        for truth, given in zip(trial.truths, trial.given, strict=True):
+            top, problem = len(truth.problem.weights), truth.problem
+            if len(problem.inputs) > 1 or ("weight", top) not in given:
+                continue
+            step, gradient = problem.weights[-1] - given["weight", top], truth.derived["gradient", top][0]
+            rate = float((step * gradient).sum() / (gradient * gradient).sum())
+            if not np.abs(step - rate * gradient).max() < NEARLY * np.abs(step).max():
+                return None
+            rates.append((rate, problem.learning_rate))
+    if not rates or max(rate for rate, _ in rates) - min(rate for rate, _ in rates) > ALIKE * abs(rates[0][0]):
+        return None
+    rate, told = rates[0]
+    return None if abs(rate - told) < ALIKE * abs(told) else float(f"{rate:.6g}")
 
 
 def _penalty(found: Sequence[tuple[Parts, Problem]], sign: int, reduction: str) -> tuple[float, list[str]] | None:
@@ -255,4 +278,6 @@ def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts
     off = max(part.off for part, _ in found)
     digits = [] if off < NEAR else [f"to {int(-np.log10(off))} digits only"]
     line = f"{CONSISTENT}{', '.join([*written, *more, *digits])}"
+    if ONES in more:
+        line = f"not as stated: it would be right for {', '.join([*written, *[m for m in more if m != ONES], ONES])}"
     return f"{line}\nNext: {call(options)}" if options else line

@@ -96,11 +96,7 @@ class Truth:
 
     def _pairs(self, problem: Problem) -> dict[Key, Pair]:
         bounds = self.bounds.quantities()
-        return {
-            key: wide(problem, (value, bounds[key]))
-            for key, value in self.run.quantities().items()
-            if key[0] == "weight" or not problem.is_online
-        }
+        return {key: wide(problem, (value, bounds[key])) for key, value in self.run.quantities().items()}
 
     def slopes(self) -> list[Pair]:
         """Return da^(l)/dz^(l) of the layers 1 .. L, and the bounds on them."""

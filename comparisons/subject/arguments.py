@@ -49,10 +49,12 @@ class Arguments:
     ----------
     positional : roles in order
     keywords : role by name
+    by_name : whether their names tell, and not their order
     """
 
     positional: tuple[str, ...]
     keywords: Mapping[str, str]
+    by_name: bool = False
 
     @property
     def takes_rate(self) -> bool:
@@ -63,6 +65,11 @@ class Arguments:
     def weights(self) -> list[str]:
         """The roles of the arguments that hold the weights."""
         return [role for role in self.positional if role not in ("inputs", "targets", *TOLD)]
+
+    @property
+    def weights_by_name(self) -> bool:
+        """Whether the names of all arguments tell what they are."""
+        return self.by_name and "weights" in self.positional
 
     @property
     def takes_velocity(self) -> bool:
@@ -95,7 +102,7 @@ def arguments_of(function: Callable[..., Any]) -> Arguments:
     known = [(p, role) for p, role in roles if p.kind in plain and (role or p.default is p.empty)]
     named = _with_the_last(role for _, role in known)
     if _is_complete(named):
-        return Arguments(tuple(role for role in named if role), told)
+        return Arguments(tuple(role for role in named if role), told, by_name=True)
     # By their order; the learning rate and its like, which may have a place of their own, by their names.
     by_name = {p.name: role for p, role in known if role in TOLD and p.kind is not p.POSITIONAL_ONLY}
     last = ("rate",) if any(role == "rate" and p.kind is p.POSITIONAL_ONLY for p, role in known) else ()

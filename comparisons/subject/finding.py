@@ -8,17 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.reference.truth import Truth
 from comparisons.subject.forms import Form
 from comparisons.subject.implementation import Answer, Implementation
 from comparisons.subject.reading import ImplementationError, is_vector, lies_at
 from comparisons.verdict.distance import distance
+from handnet.activations import FloatArray
 
 # A quantity that is as near as this, of its largest number, is right, and where all are no other form has to be tried.
 NEAR = 1e-3
-# How far off an answer is: arrays of another shape, quantities that are not right, the greatest error. Less is nearer.
-Off = tuple[int, int, float]
-RIGHT, NOWHERE = (0, 0, NEAR), (10**9, 10**9, np.inf)
+# How far off an answer is: how many arrays have another shape, how many quantities are wrong but for a factor, how many
+# are wrong, and the greatest error but for a factor. Less is nearer.
+Off = tuple[int, int, int, float]
+RIGHT, NOWHERE = (0, 0, 0, NEAR), (10**9, 10**9, 10**9, np.inf)
 
 
 def found_form(implementation: Implementation, truth: Truth, rate: float, candidates: Sequence[Form]) -> Form | None:
@@ -36,7 +39,7 @@ def found_form(implementation: Implementation, truth: Truth, rate: float, candid
     for form in (implementation.form, *candidates):
         for reading, off in _readings(implementation.in_form(form), truth, rate):
             # What is rare has to make more of it right; of what is usual the nearer is good enough.
-            if off[:2] < least[:2] or (off < least and not form.is_rare):
+            if off[:3] < least[:3] or (off < least and not form.is_rare):
                 best, least = reading, off
         if least <= RIGHT:
             break
@@ -71,11 +74,13 @@ def _off(implementation: Implementation, truth: Truth, rate: float) -> Off:
 
 
 def _distance(answer: Answer, truth: Truth) -> Off:
-    if not any(np.isfinite(value).any() for value in answer.given.values()):
+    given = {key: value for key, value in answer.given.items() if key not in answer.misfits}
+    if not any(np.isfinite(value).any() for value in given.values()):
         return NOWHERE  # nothing has the shape that it should
-    off = [_relative(value, truth.derived[key][0]) for key, value in answer.given.items() if key not in answer.misfits]
-    wrong = sum(error > NEAR for error in off)
-    return len(answer.misfits) + len(answer.turned), wrong, max(off, default=np.inf)
+    off = [_relative(value, truth.derived[key][0]) for key, value in given.items()]
+    aside = [_aside(value, truth, key) for key, value in given.items()]
+    shapes = len(answer.misfits) + len(answer.turned)
+    return shapes, sum(o > NEAR for o in aside), sum(o > NEAR for o in off), _unexplained(given, truth, max(aside))
 
 
 def _relative(value: np.ndarray, right: np.ndarray) -> float:
@@ -84,3 +89,52 @@ def _relative(value: np.ndarray, right: np.ndarray) -> float:
     if not np.isfinite(off):
         return np.inf
     return off / largest if largest else (0.0 if off == 0 else np.inf)
+
+
+def _unexplained(given: Quantities, truth: Truth, otherwise: float) -> float:
+    """What of all gradients, or steps, is neither a factor of the right ones nor a penalty; or `otherwise`."""
+    kind = "gradient" if any(key[0] == "gradient" for key in given) else "weight"
+    own, right = [], []
+    for l, w in enumerate(truth.problem.weights, start=1):
+        if (kind, l) not in given:
+            return otherwise
+        old = w if kind == "weight" else 0 * w
+        own.append(given[kind, l] - old)
+        right.append(truth.derived[kind, l][0] - old)
+    flat, basis = flattened(own), np.stack([flattened(right), *penalties(truth.problem)], axis=1)
+    if len(flat) <= 2 * basis.shape[1] or not np.isfinite(flat).all():
+        return otherwise
+    factors, *_ = np.linalg.lstsq(basis, flat, rcond=None)
+    return float(np.linalg.norm(flat - basis @ factors) / (np.linalg.norm(flat) or 1.0))
+
+
+def flattened(layers: Sequence[FloatArray]) -> FloatArray:
+    """Return all numbers of all layers in one vector of float64."""
+    return np.concatenate([layer.ravel() for layer in layers]).astype(np.float64)
+
+
+def penalties(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return all weights, with 0 for the biases; all biases, with 0 for the weights; and 1 for each bias."""
+    weights, biases, ones = [], [], []
+    for w in problem.weights:
+        above, below, one = w.copy(), np.zeros_like(w), np.zeros_like(w)
+        if problem.stated.biases:
+            above[-1], below[-1], one[-1] = 0, w[-1], 1
+        weights.append(above)
+        biases.append(below)
+        ones.append(one)
+    return flattened(weights), flattened(biases), flattened(ones)
+
+
+def _aside(value: np.ndarray, truth: Truth, key: Key) -> float:
+    """How far off it is but for a factor, which a convention may have: the sine of the angle between both."""
+    right = truth.derived[key][0]
+    if key[0] in ("activation", "cost"):
+        return _relative(value, right)
+    if key[0] == "weight" and key[1] is not None:
+        old = truth.problem.weights[key[1] - 1]
+        value, right = value - old, right - old
+    along = float((value * right).sum()) / float((right * right).sum() or 1.0)
+    size = float(np.linalg.norm(value))
+    across = float(np.linalg.norm(value - along * right))
+    return across / size if size and np.isfinite(size) else (0.0 if not right.any() else np.inf)

@@ -16,6 +16,7 @@ CONTAINERS = {
     "dict": 'a dictionary with "W1", "b1", "W2" ..',
     "flat": "one list W1, b1, W2, b2 ..",
     "split": "a list of all W, and one of all b",
+    "alone": "the one layer by itself",
     "nodes": 'a list of nodes per layer, each a dictionary with its "weights"',
 }
 # One vector that holds all: the order of its parts, and that of the numbers of each matrix.
@@ -70,6 +71,7 @@ class Form:
             "dict": named,
             "flat": [part for layer in layers for part in layer] if paired else layers,
             "split": [all_w, all_b] if paired else layers,
+            "alone": layers[0],
             "nodes": [[{"weights": node} for node in layer] for layer in layers],
         }[self.container]
         by_layer = {name.lower(): part for name, part in named.items()}
@@ -150,7 +152,7 @@ def plainly(part: Any) -> Any:
     return [plainly(entry) for entry in part]
 
 
-def forms(biases: bool, classes: bool = False, vector: bool = False) -> list[Form]:
+def forms(biases: bool, classes: bool = False, vector: bool = False, one_layer: bool = False) -> list[Form]:
     """Return all forms, the usual first: arrays before plain lists, a list of layers before other containers.
 
     Parameters
@@ -158,6 +160,7 @@ def forms(biases: bool, classes: bool = False, vector: bool = False) -> list[For
     biases : whether there are any
     classes : whether the targets may be handed out as class numbers
     vector : whether there is one sample alone, which may be handed out as a vector
+    one_layer : whether there is one layer alone
     """
     return [
         Form(Layout(name, biases, thresholds), container, plain, as_classes, as_vector)
@@ -167,11 +170,11 @@ def forms(biases: bool, classes: bool = False, vector: bool = False) -> list[For
         for plain in (False, True)
         for container in CONTAINERS
         for name in LAYOUTS
-        if _exists(container, Layout(name, biases), plain)
+        if _exists(container, Layout(name, biases), plain) and (one_layer or container != "alone")
     ]
 
 
 def _exists(container: str, layout: Layout, plain: bool) -> bool:
     if container == "nodes":  # each with its own weights, and its bias among them
         return plain and layout.name in (("bias_first", "bias_last") if layout.biases else ("linear",))
-    return container in ("list", "dict") or layout.is_paired
+    return container in ("list", "dict", "alone") or layout.is_paired

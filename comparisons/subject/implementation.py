@@ -19,6 +19,7 @@ import numpy as np
 import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.arguments import arguments_of
+from comparisons.subject.classes import Adapter
 from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
 from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, is_bare_answer, parts
@@ -139,9 +140,14 @@ class Implementation:
         return name if name.isidentifier() else "backprop"
 
     @property
+    def described(self) -> tuple[str, ...]:
+        """What was found of a class, in a line; nothing of a function."""
+        return (str(self.function),) if isinstance(self.function, Adapter) else ()
+
+    @property
     def takes_rate(self) -> bool:
         """Whether it is told the learning rate."""
-        return self.arguments.takes_rate
+        return bool(self.function.takes_rate if isinstance(self.function, Adapter) else self.arguments.takes_rate)
 
     def ask(self, problem: Problem, learning_rate: float) -> Answer:
         """Call the function with copies of this step's weights and samples, and read its answer.
@@ -166,7 +172,7 @@ class Implementation:
             # What it prints is for whoever wrote it, and no part of our output.
             with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
                 answer = self.arguments.call(self.function, {**given, **self._told(problem, learning_rate)})
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ImplementationError):
             raise
         except BaseException as raised:  # whatever it raises is the finding
             raise ImplementationError(f"it raised {told(raised)}; called with {_told_shapes(untouched)}") from None
@@ -192,6 +198,8 @@ class Implementation:
             # All in one, in two lists, or layer by layer.
             whole = [part for role, part in weights.items() if role in ("weights", "biases")]
             found.setdefault("updated", whole[0] if len(whole) == 1 else whole or weights)
+            if is_bare and _numbers(found.get("gradients")) == _numbers(found["updated"]):
+                del found["gradients"]  # it returns what it has changed
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         return Reply(problem, found, tuple(remarks), is_bare and "updated" not in found)
@@ -333,6 +341,15 @@ def _identical(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, list):
         return isinstance(theirs, list) and len(mine) == len(theirs) and all(map(_identical, mine, theirs))
     return bool(mine == theirs)
+
+
+def _numbers(nested: Any) -> list[float]:
+    """All numbers of nested arrays, lists and dictionaries, in order."""
+    if isinstance(nested, Mapping):
+        nested = list(nested.values())
+    if isinstance(nested, (list, tuple)):
+        return [number for part in nested for number in _numbers(part)]
+    return [] if nested is None else np.ravel(nested).tolist()
 
 
 def _told_shapes(parts: Mapping[str, Any]) -> str:

@@ -307,12 +307,22 @@ class Reading:
         for l in range(1, self.top + 1):
             self.given[quantity, l] = self.layout.negated(self.given[quantity, l])
 
+    def _is_one_layer(self, value: Any) -> bool:
+        """Whether what holds one layer is that layer itself: a matrix, or a pair."""
+        shape = self.problem.shape(("gradient", 1))
+        if self.layout.is_paired:
+            weight = self.layout.weight_shape(shape)
+            return isinstance(value, (list, tuple)) and len(value) == 2 and _shape(value[0]) in (weight, weight[::-1])
+        return _shape(value) in (shape, shape[::-1])
+
     def _of_layers(self, quantity: str, value: Any, share: int) -> None:
         name = {"gradient": "gradients", "weight": "updated"}[quantity]
         shapes = [self.problem.shape((quantity, l)) for l in range(1, self.top + 1)]
         if is_vector(value) and value.shape[0] == sum(map(math.prod, shapes)):
             value = self.form.rolled_up(array_of(name, value), shapes)
             self.remarks.append(f"its {name} come in one vector, read as {UNROLLED[self.form.unrolled]}")
+        if self.top == 1 and self._is_one_layer(value):
+            value = [value]
         if not self.layout.is_paired:
             expected = [self.layout.matrix_shape(shape) for shape in shapes]
             entries = self._upward(quantity, name, self._layers(name, value), _shape, expected)

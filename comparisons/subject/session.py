@@ -134,6 +134,21 @@ class Session:
         given, _ = settled(answer.given, truth, self.trusting)
         return given.keys() == first.keys() and all(np.array_equal(given[key], value) for key, value in first.items())
 
+    def takes_first_alone(self) -> bool:
+        """Whether of several samples all but the first make no difference to the answer."""
+        truth = self.probe.truths[0]
+        problem = truth.problem
+        if self.trial is None or len(problem.inputs) == 1:
+            return False
+        inputs, targets = (np.concatenate([array[:1], array[:0:-1] / 2]) for array in (problem.inputs, problem.targets))
+        try:
+            given = self.implementation.ask(replace(problem, inputs=inputs, targets=targets), self.probe.rates[0]).given
+        except ImplementationError:
+            return False
+        first = {key: value for key, value in self.trial.given[0].items() if key[0] in ("gradient", "weight")}
+        same = [np.array_equal(given[key], value, equal_nan=True) for key, value in first.items() if key in given]
+        return len(same) == len(first) > 0 and all(same)
+
     def silent(self) -> Session:
         """Return the session without its findings: nobody asked for it."""
         self.findings, self.misshapen = [], {}
