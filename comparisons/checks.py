@@ -185,7 +185,7 @@ def check(
 
     Parameters
     ----------
-    backprop : function of (weights, inputs, targets), or one that also takes learning_rate; or a class of the usual names
+    backprop : function of (weights, inputs, targets), or one that also takes learning_rate; or a class
         It returns the gradients, one per layer, or a mapping or object with any of activations, cost, deltas,
         gradients, updated. An object with such a method will do.
     layout : None finds it by trying, and says what it found; "note": W (m + 1, n), the last row the biases, samples in

@@ -9,7 +9,7 @@ from functools import cached_property, partial, reduce
 import numpy as np
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
-from comparisons.diagnosis.statements import CONSISTENT, consistent_with, own_rate, stated_otherwise
+from comparisons.diagnosis.statements import CONSISTENT, consistent_with, momentum_of, own_rate, stated_otherwise
 from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import Truth
 from comparisons.subject.finding import found_form
@@ -17,11 +17,12 @@ from comparisons.subject.forms import Form, forms
 from comparisons.subject.implementation import Implementation
 from comparisons.subject.layouts import Layout
 from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
-from comparisons.subject.session import WITHOUT, Session, findings_of, hints
+from comparisons.subject.session import WITHOUT, Session, findings_of
 from comparisons.verdict.trial import Trial
 
 # What is tried is tried on numbers of its own, so that no answer is remembered from there.
 ASIDE = 1_000_003
+FIRST, ALONE = "it takes the first sample alone", "it runs with one sample alone"
 NOT_SUMMED = "[biases_not_summed]"
 
 
@@ -123,11 +124,12 @@ class Examination:
         alone = next((session.single for session in sessions if session.single), None)
         if not trials:
             return None
-        # Of a step after each sample, those of a single sample say everything; but they have to explain the others too.
-        singles = [trial for trial in (trial.of_single_samples() for trial in trials) if trial.truths]
-        of_single = (
-            diagnose(singles, [m for m in measured if m.batch == 1]) if self.setting.online and singles else None
-        )
+        of_single = None
+        if self.setting.online:
+            # Where there is one sample, and one step, everything can be said; but it has to explain the others too.
+            singles = [trial for trial in (trial.of_single_samples() for trial in trials) if trial.truths]
+            places = {(trial.case, trial.step) for trial in singles}
+            of_single = diagnose(singles, [m for m in measured if (m.case, m.step) in places]) if singles else None
         of_all = diagnose(trials, measured, alone)
         return of_single if of_single and of_all and of_single.mistakes == of_all.mistakes else of_all
 
@@ -240,30 +242,43 @@ def one_sample_at_a_time(seen: Examination) -> Examination:
     if seen.trials and not takes_first and not not_summed:
         return seen
     other = in_another_form(replace(seen, aside=implementation.described).put(implementation, "", batch=1))
-    if not_summed and not (implementation.described and other.is_right):
+    if not_summed and not (implementation.is_class and other.is_right):
         said = f"one sample at a time it is right: {setting.call({'batch': 1})}"
         return replace(seen, aside=(*seen.aside, said)) if other.is_right else seen
     if not other.runs:
         return seen
-    if not seen.trials:
+    if other.implementation.form.vector:
+        # It wants no more than one; else it may be a mistake that more of them raise.
         return replace(other, aside=(*other.aside, "it takes one sample at a time: judged with batch=1"))
     line = (
-        f"{CONSISTENT}batch=1" if other.is_right else "it takes the first sample alone, and is judged so: state batch=1"
+        f"{CONSISTENT}batch=1"
+        if other.is_right
+        else f"{FIRST if takes_first else ALONE}, and is judged so: state batch=1"
     )
     return replace(other, ahead=(*other.ahead, f"{line}\nNext: {setting.call({'batch': 1})}"))
 
 
+def with_momentum(seen: Examination) -> Examination:
+    """Steps that go on with what is left of those before."""
+    if seen.told or not seen.trials or not _gives_weights_alone(seen):
+        return seen
+    line = momentum_of(seen.trials, seen.implementation.arguments.takes_velocity)
+    if line and seen.diagnosis and not seen.findings:
+        return replace(seen, told=consistent_with(seen.diagnosis, line))
+    return replace(seen, ahead=(line, *seen.ahead)) if line else seen
+
+
+def _gives_weights_alone(seen: Examination) -> bool:
+    return all(key[0] == "weight" for trial in seen.trials for _, key, _, _ in trial.answers())
+
+
 def with_its_own_steps(seen: Examination) -> Examination:
     """Code that steps at a learning rate of its own, or after each sample, may be wrong in something else besides."""
-    if (
-        seen.told
-        or not _is_open(seen)
-        or any(key[0] != "weight" for trial in seen.trials for _, key, _, _ in trial.answers())
-    ):
+    if seen.told or not _is_open(seen) or not _gives_weights_alone(seen):
         return seen
     setting = seen.setting
     rate = own_rate(seen.trials) if setting.one_rate else None
-    for online in (setting.online, True):
+    for online in dict.fromkeys((setting.online, setting.batch != 1)):
         options: dict[str, object] = {"online": True} if online and not setting.online else {}
         options |= {"learning_rate": rate} if rate else {}
         if not options:
@@ -339,15 +354,14 @@ def further(seen: Examination) -> Examination:
     return replace(seen, sessions=[*seen.sessions, last])
 
 
-def with_hints(seen: Examination) -> Examination:
-    """Code that never answers is told with which other options it would run."""
-    if seen.trials:
-        return seen
+def with_fewer_layers(seen: Examination) -> Examination:
+    """Code that never answers is told with how many layers it would run."""
     setting = seen.setting
-    depth_is_ours = isinstance(setting.activation, str) and setting.sizes is None
-    shallower = setting.probe(architectures(["sigmoid"] * 2)[0]) if depth_is_ours else None
-    found = hints(seen.implementation, setting.probe(setting.shapes[0]), shallower)
-    return replace(seen, aside=(*seen.aside, *found))
+    if not seen.trials and isinstance(setting.activation, str) and setting.sizes is None:
+        sizes = architectures(["sigmoid"] * 2)[0]
+        if Session(seen.implementation, setting.probe(sizes)).trial:
+            return replace(seen, aside=(*seen.aside, f"it runs with sizes={sizes}"))
+    return seen
 
 
 RULES: tuple[Callable[[Examination], Examination], ...] = (
@@ -357,9 +371,10 @@ RULES: tuple[Callable[[Examination], Examination], ...] = (
     with_their_mean_left_out,
     as_float32,
     with_another_statement,
+    with_momentum,
     with_its_own_steps,
 )
-LAST = (further, with_hints)
+LAST = (further, with_fewer_layers)
 
 
 def examined(implementation: Implementation, setting: Setting) -> Examination:

@@ -14,6 +14,7 @@ import numpy as np
 from comparisons.diagnosis.diagnose import Diagnosis
 from comparisons.reference.quantities import Problem, Quantities, Statement
 from comparisons.subject.finding import flattened, penalties
+from comparisons.subject.implementation import velocity
 from comparisons.verdict.trial import Trial
 from handnet import Network
 from handnet.activations import FloatArray
@@ -216,6 +217,45 @@ def _own_rate(
         return None
     rates = [part.factor * p.learning_rate for part, p in found]
     return rates[0] if max(rates) - min(rates) < ALIKE * abs(rates[0]) else None
+
+
+def momentum_of(trials: Sequence[Trial], hands_out: bool) -> str:
+    """Return for which momentum the steps are right, in a line; empty where they are for none.
+
+    Parameters
+    ----------
+    trials : of weights alone, the steps in the order of the calls
+    hands_out : whether it was given what its steps before have left, and has kept nothing itself
+    """
+    found: list[FloatArray] = []
+    for trial in trials:
+        before, told = None, None
+        for truth, given in zip(trial.truths, trial.given, strict=True):
+            problem = truth.problem
+            steps = _flat(_gradients(problem, {k: v for k, v in given.items() if k[0] == "weight"}, trial.summed))
+            if steps is None or problem.is_online:
+                return ""
+            gradient = flattened([truth.derived["gradient", l][0] for l in range(1, len(problem.weights) + 1)])
+            left = flattened(velocity(problem)) if hands_out else before
+            if left is not None:
+                basis = np.stack([gradient, left], axis=1)
+                factors, *_ = np.linalg.lstsq(basis, steps, rcond=None)
+                if not np.abs(steps - basis @ factors).max() < NEARLY * np.abs(steps).max():
+                    return ""
+                # It may keep the steps with the learning rate in them, or without.
+                rates = (problem.learning_rate, 1.0 if hands_out or told is None else told)
+                found.append(np.array([*factors, factors[1] * rates[0] / rates[1]]))
+            before, told = steps, problem.learning_rate
+    for column, sign in ((1, 1), (2, 1), (2, -1)):
+        momentum = sign * np.array([one[column] for one in found])
+        of_gradient = np.array([one[0] for one in found])
+        if len(found) > 1 and np.ptp(momentum) < ALIKE and ALIKE < momentum[0] < 1 + ALIKE:
+            share = {1.0: "", 1 - momentum[0]: ", and of the gradient 1 - momentum"}
+            for expected, said in share.items():
+                if np.abs(of_gradient - expected).max() < ALIKE:
+                    kept = "" if hands_out else ", kept from call to call"
+                    return f"{CONSISTENT}momentum={float(f'{momentum[0]:.6g}')}{said}{kept}"
+    return ""
 
 
 def own_rate(trials: Sequence[Trial]) -> float | None:

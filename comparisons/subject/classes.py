@@ -112,6 +112,10 @@ class Adapter:
         if not self.weights:
             raise ImplementationError(wrapper_of(kind, "no weights were found in it"))
         shapes = [np.shape(place.read(made)) for place in self.weights]
+        if self.biases and len(self.biases) != len(self.weights):
+            # What is left out would go unjudged.
+            why = f"it has {len(self.weights)} weights and {len(self.biases)} biases"
+            raise ImplementationError(wrapper_of(kind, why))
         upright, turned = _chain(shapes), _chain([shape[::-1] for shape in shapes])
         both = [sizes for sizes in (upright, turned) if sizes is not None]
         if not both:
@@ -328,20 +332,20 @@ def _places(instance: Any) -> tuple[list[Place], list[Place]]:
             numbered["b" if match[1].startswith("b") else "w"][int(match[2])] = place
     if numbered["w"]:
         weights, biases = ([places[l] for l in sorted(places)] for places in numbered.values())
-        return weights, biases if len(biases) == len(weights) else []
+        return weights, biases
     listed: dict[str, list[Place]] = {"w": [], "b": []}
     for place in kept:
         if isinstance(place.entry, int) and (match := OF_ALL.fullmatch(place.name.lower())):
             listed["b" if match[1].startswith("b") else "w"].append(place)
     if listed["w"]:
-        return listed["w"], listed["b"] if len(listed["b"]) == len(listed["w"]) else []
+        return listed["w"], listed["b"]
     named: dict[str, list[Place]] = {"w": [], "b": []}
     for place in kept:
         name = place.name.lower()
         alone = OF_ALL.fullmatch(name) or NAMED.fullmatch(name)
         if place.entry is None and alone:
             named["b" if name.lstrip("_").startswith("b") else "w"].append(place)
-    return named["w"], named["b"] if len(named["b"]) == len(named["w"]) else []
+    return named["w"], named["b"]
 
 
 def _kept(instance: Any) -> list[Place]:

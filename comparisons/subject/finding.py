@@ -75,12 +75,17 @@ def _off(implementation: Implementation, truth: Truth, rate: float) -> Off:
 
 def _distance(answer: Answer, truth: Truth) -> Off:
     given = {key: value for key, value in answer.given.items() if key not in answer.misfits}
-    if not any(np.isfinite(value).any() for value in given.values()):
+    if not any(np.isfinite(value).any() for value in answer.given.values()):
         return NOWHERE  # nothing has the shape that it should
     off = [_relative(value, truth.derived[key][0]) for key, value in given.items()]
     aside = [_aside(value, truth, key) for key, value in given.items()]
     shapes = len(answer.misfits) + len(answer.turned)
-    return shapes, sum(o > NEAR for o in aside), sum(o > NEAR for o in off), _unexplained(given, truth, max(aside))
+    return (
+        shapes,
+        sum(o > NEAR for o in aside),
+        sum(o > NEAR for o in off),
+        _unexplained(given, truth, max(aside, default=np.inf)),
+    )
 
 
 def _relative(value: np.ndarray, right: np.ndarray) -> float:

@@ -141,8 +141,15 @@ class Implementation:
 
     @property
     def described(self) -> tuple[str, ...]:
-        """What was found of a class, in a line; nothing of a function."""
-        return (str(self.function),) if isinstance(self.function, Adapter) else ()
+        """What was found of it before it was called, in a line each."""
+        told = "it is told a momentum of 0: what else it would do with a velocity was never asked"
+        roles = (*self.arguments.positional, *self.arguments.keywords.values())
+        return (*([str(self.function)] if self.is_class else []), *([told] if "momentum" in roles else []))
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class, met half way."""
+        return isinstance(self.function, Adapter)
 
     @property
     def takes_rate(self) -> bool:
@@ -190,6 +197,8 @@ class Implementation:
         if self.arguments.takes_velocity and isinstance(answer, (tuple, list)) and len(answer) == 2:
             answer = answer[0]  # what its steps leave comes beside the weights
         found, remarks, is_bare = parts(answer), [], is_bare_answer(answer)
+        if self.arguments.takes_velocity and is_bare and "gradients" in found:
+            found["updated"] = found.pop("gradients")
         if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
             remarks.append("it changes the samples it is given, in place")
         weights = {role: given[role] for role in self.arguments.weights}
