@@ -23,6 +23,7 @@ from comparisons.verdict.trial import Trial
 # What is tried is tried on numbers of its own, so that no answer is remembered from there.
 ASIDE = 1_000_003
 FIRST, ALONE = "it takes the first sample alone", "it runs with one sample alone"
+JUDGED = ", and is judged so: state "
 NOT_SUMMED = "[biases_not_summed]"
 
 
@@ -96,6 +97,7 @@ class Examination:
     told : a better diagnosis than that of the sessions
     ahead : what was found by trying otherwise: no match, and said first
     aside : what was found by trying otherwise, and hides nothing
+    rarer : whether the last session is of what is rarer, and of another depth
     """
 
     setting: Setting
@@ -104,6 +106,7 @@ class Examination:
     told: Diagnosis | None = None
     ahead: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    rarer: bool = False
 
     @property
     def is_right(self) -> bool:
@@ -114,11 +117,10 @@ class Examination:
 
     @cached_property
     def diagnosis(self) -> Diagnosis | None:
-        """What is wrong first, and why: of one depth of networks, the last."""
+        """What is wrong first, and why; of what is rarer by itself, since all else was right."""
         if self.told:
             return self.told
-        depth = len(self.sessions[-1].probe.single.problem.sizes)
-        sessions = [session for session in self.sessions if len(session.probe.single.problem.sizes) == depth]
+        sessions = self.sessions[-1:] if self.rarer else self.sessions
         trials = [session.trial for session in sessions if session.trial]
         measured = [m for session in sessions for m in session.measured]
         alone = next((session.single for session in sessions if session.single), None)
@@ -163,8 +165,8 @@ class Examination:
     @property
     def usual(self) -> list[Trial]:
         """The trials that show every known mistake: all but one of what is rarer."""
-        rarer = "" if self.setting.sizes or self.setting.batch else self.setting.far_probe().name
-        return [trial for trial in self.trials if trial.case != rarer]
+        sessions = self.sessions[:-1] if self.rarer else self.sessions
+        return [session.trial for session in sessions if session.trial]
 
     @property
     def problem(self) -> Problem:
@@ -228,7 +230,7 @@ def without_biases(seen: Examination) -> Examination:
     other = in_another_form(other)
     if not other.runs:
         return seen
-    line = f"{CONSISTENT}biases=False" if other.is_right else "it has no biases, and is judged so: state biases=False"
+    line = f"{CONSISTENT}biases=False" if other.is_right else f"it has no biases{JUDGED}biases=False"
     return replace(other, ahead=(f"{line}\nNext: {setting.call({'biases': False})}",))
 
 
@@ -250,12 +252,19 @@ def one_sample_at_a_time(seen: Examination) -> Examination:
     if other.implementation.form.vector:
         # It wants no more than one; else it may be a mistake that more of them raise.
         return replace(other, aside=(*other.aside, "it takes one sample at a time: judged with batch=1"))
-    line = (
-        f"{CONSISTENT}batch=1"
-        if other.is_right
-        else f"{FIRST if takes_first else ALONE}, and is judged so: state batch=1"
-    )
-    return replace(other, ahead=(*other.ahead, f"{line}\nNext: {setting.call({'batch': 1})}"))
+    line = f"{CONSISTENT}batch=1" if other.is_right else f"{FIRST if takes_first else ALONE}{JUDGED}batch=1"
+    line = f"{line}\nNext: {setting.call({'batch': 1})}"
+    return explained(seen, other, line) if takes_first else replace(other, ahead=(*other.ahead, line))
+
+
+def explained(seen: Examination, other: Examination, line: str) -> Examination:
+    """The verdicts as stated, explained by what another statement makes of them."""
+    if not seen.diagnosis:
+        return seen
+    if other.is_right or not other.diagnosis:
+        return replace(seen, told=consistent_with(seen.diagnosis, line))
+    diagnosis = replace(other.diagnosis, message=f"{line}\n{other.diagnosis}")
+    return replace(seen, told=diagnosis, implementation=other.implementation, aside=other.aside)
 
 
 def with_momentum(seen: Examination) -> Examination:
@@ -289,13 +298,12 @@ def with_its_own_steps(seen: Examination) -> Examination:
         )
         written = ", ".join(f"{name}={value!r}" for name, value in options.items())
         if other.is_right:
-            return replace(other, ahead=(f"{CONSISTENT}{written}\nNext: {call({})}", *other.ahead))
+            return explained(seen, other, f"{CONSISTENT}{written}\nNext: {call({})}")
         if other.told:
             message = other.told.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
-            return replace(other, told=replace(other.told, message=message))
+            return replace(seen, told=replace(other.told, message=message))
         if other.diagnosis and other.diagnosis.is_settled:
-            line = f"it is judged with {written}, which explains more\nNext: {call({})}"
-            return replace(other, ahead=(line, *other.ahead))
+            return explained(seen, other, f"with {written} more of it is explained\nNext: {call({})}")
     return seen
 
 
@@ -351,7 +359,7 @@ def further(seen: Examination) -> Examination:
     last = Session(seen.implementation, setting.far_probe())
     if not last.trial:
         last.remarks.append(f"it runs with sizes={setting.probe(setting.shapes[0]).single.problem.sizes}")
-    return replace(seen, sessions=[*seen.sessions, last])
+    return replace(seen, sessions=[*seen.sessions, last], rarer=True)
 
 
 def with_fewer_layers(seen: Examination) -> Examination:

@@ -51,7 +51,7 @@ def _readings(implementation: Implementation, truth: Truth, rate: float) -> list
     form = implementation.form
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            reply = implementation.call(truth.problem, rate)
+            reply = implementation.call(truth.problem, rate, trying=True)
     except ImplementationError:
         return []
     bare, problem = reply.found.get("gradients"), truth.problem

@@ -166,8 +166,12 @@ class Implementation:
         """
         return self.read(self.call(problem, learning_rate))
 
-    def call(self, problem: Problem, learning_rate: float) -> Reply:
+    def call(self, problem: Problem, learning_rate: float, trying: bool = False) -> Reply:
         """Call the function with copies of this step's weights and samples.
+
+        Parameters
+        ----------
+        trying : nobody will ask what it raised, which takes longer to say than to call it
 
         Raises
         ------
@@ -182,7 +186,8 @@ class Implementation:
         except (KeyboardInterrupt, ImplementationError):
             raise
         except BaseException as raised:  # whatever it raises is the finding
-            raise ImplementationError(f"it raised {told(raised)}; called with {_told_shapes(untouched)}") from None
+            said = "" if trying else f"it raised {told(raised)}; called with {_told_shapes(untouched)}"
+            raise ImplementationError(said) from None
         with _readable():
             return self._reply(answer, problem, given, untouched)
 
