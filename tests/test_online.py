@@ -9,6 +9,8 @@ from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from handnet import Network
 
+SIZES = (3, 4, 2)
+
 
 def online(weights, inputs, targets, learning_rate, wrong=1.0, order=1):
     net = Network(weights)
@@ -26,11 +28,13 @@ def test_a_step_after_each_sample_matches_where_it_is_stated():
 
 @pytest.mark.parametrize("wrong", [1 + 1e-9, -1.0])
 def test_a_wrong_step_is_caught(wrong):
-    assert not check(lambda w, x, t, learning_rate: online(w, x, t, learning_rate, wrong), online=True).passed
+    assert not check(
+        lambda w, x, t, learning_rate: online(w, x, t, learning_rate, wrong), online=True, sizes=SIZES
+    ).passed
 
 
 def test_the_order_of_the_samples_counts():
-    backwards = check(lambda w, x, t, learning_rate: online(w, x, t, learning_rate, order=-1), online=True)
+    backwards = check(lambda w, x, t, learning_rate: online(w, x, t, learning_rate, order=-1), online=True, sizes=SIZES)
     assert not backwards.passed
 
 
@@ -39,8 +43,8 @@ def test_a_step_after_all_samples_is_none_after_each():
         net = Network(weights)
         return {"updated": net.update(net.backprop(inputs, targets).gradients, learning_rate).weights}
 
-    assert check(whole).passed
-    assert not check(whole, online=True).passed
+    assert check(whole, sizes=SIZES).passed
+    assert not check(whole, online=True, sizes=SIZES).passed
 
 
 def test_a_mistake_in_each_step_is_named():
@@ -55,13 +59,13 @@ def test_a_mistake_in_each_step_is_named():
             net = net.update(gradients, learning_rate)
         return {"updated": net.weights}
 
-    comparison = check(no_slope, online=True)
+    comparison = check(no_slope, online=True, sizes=SIZES)
     assert comparison.diagnosis.mistakes == ("no_hidden_slope",), comparison.message()
-    assert comparison.diagnosis.first_wrong == ("delta", 2)
+    assert comparison.diagnosis.first_wrong == ("delta", 1)
 
 
 def test_gradients_alone_cannot_be_compared_after_several_steps():
-    comparison = check(lambda w, x, t: Network(w).backprop(x, t).gradients, online=True)
+    comparison = check(lambda w, x, t: Network(w).backprop(x, t).gradients, online=True, sizes=SIZES)
     assert not comparison.passed
     assert "online=True" in comparison.message()
 
@@ -82,10 +86,10 @@ def test_its_own_learning_rate_and_its_steps_are_found_together():
     def own_rate(weights, inputs, targets):
         return online(weights, inputs, targets, 0.125)
 
-    message = check(own_rate).message().splitlines()
+    message = check(own_rate, sizes=SIZES).message().splitlines()
     assert message[0] == "consistent, but not as stated: it is right for learning_rate=0.125, online=True"
-    assert message[1] == "Next: check(own_rate, online=True, learning_rate=0.125)"
-    assert check(own_rate, online=True, learning_rate=0.125).passed
+    assert message[1] == "Next: check(own_rate, online=True, sizes=(3, 4, 2), learning_rate=0.125)"
+    assert check(own_rate, online=True, sizes=SIZES, learning_rate=0.125).passed
 
 
 def test_the_command_states_it(tmp_path, capsys):
@@ -97,7 +101,7 @@ def test_the_command_states_it(tmp_path, capsys):
         "        net = net.update(net.backprop(x, t).gradients, learning_rate)\n"
         "    return {'updated': net.weights}\n"
     )
-    target, out = f"{tmp_path}/own.py:step", ["--out", str(tmp_path)]
+    target, out = f"{tmp_path}/own.py:step", ["--sizes", "3,4,2", "--out", str(tmp_path)]
     assert main(["check", target, "--online", *out]) == 0
     assert main(["check", target, *out]) == 1
     assert "right for online=True" in capsys.readouterr().out

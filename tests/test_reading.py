@@ -212,3 +212,12 @@ def test_what_raises_with_several_samples_is_no_match_for_being_right_with_one()
 
     message = check(step, layout="rows").message().splitlines()
     assert message[:2] == [f"{SAID}batch=1", "Next: check(step, layout='rows', batch=1)"]
+
+
+def test_a_training_of_many_epochs_is_asked_for_one():
+    def train(weights, X, y, lr, epochs=1000):
+        for _ in range(epochs):
+            weights = [W - lr * g for W, g in zip(weights, gradients(weights, X, y), strict=True)]
+        return weights
+
+    assert check(train, sizes=(3, 4, 2)).passed

@@ -111,7 +111,7 @@ class Examination:
     @property
     def is_right(self) -> bool:
         """Whether it answered all that it was asked, and nothing was wrong."""
-        wrong = any(m.verdict == "wrong" for session in self.sessions for m in session.measured)
+        wrong = any(m.is_wrong for session in self.sessions for m in session.measured)
         turned = any(trial.turned for trial in self.trials)
         return not (wrong or turned or self.findings) and all(session.trial for session in self.sessions)
 

@@ -162,16 +162,17 @@ class Twin:
         expected = TwinPass.of(tensors, lambda tensor: self._array(_expected(errors, tensor)))
         return TwinPass.of(tensors, self._array), bounds, expected
 
-    def bounded_descent(self, problem: Problem) -> tuple[TwinPass, TwinPass]:
-        """Return the last pass and step of a descent with a step after each sample, and the bounds on all of it."""
+    def bounded_descent(self, problem: Problem) -> tuple[TwinPass, TwinPass, TwinPass]:
+        """Return the last pass and step of a descent with a step after each sample, its bounds and what is expected."""
         first = self.parameters
         with neutral(), RunningErrors() as errors:
             for one in problem.steps():
                 tensors, steps = self._pass(one.inputs, one.targets, one.learning_rate, one.train_biases)
                 self.parameters = [tuple(tensor.requires_grad_() for tensor in step) for step in steps]
-            bounds = TwinPass.of(tensors, lambda tensor: self._array(_error(errors, tensor)))
         self.parameters = first
-        return TwinPass.of(tensors, self._array), bounds
+        bounds = TwinPass.of(tensors, lambda tensor: self._array(_error(errors, tensor)))
+        expected = TwinPass.of(tensors, lambda tensor: self._array(_expected(errors, tensor)))
+        return TwinPass.of(tensors, self._array), bounds, expected
 
     def _pass(
         self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool
