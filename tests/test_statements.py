@@ -89,7 +89,9 @@ def test_a_learning_rate_of_its_own_and_a_step_for_each_sample_are_found():
             net = net.update(net.backprop(x, t).gradients, learning_rate)
         return {"updated": net.weights}
 
-    assert first_line(check(own_rate)) == f"{SAID}a learning rate of its own, 0.01"
+    first, then, *_ = check(own_rate).message().splitlines()
+    assert (first, then) == (f"{SAID}learning_rate=0.01", "Next: check(own_rate, learning_rate=0.01)")
+    assert check(own_rate, learning_rate=0.01).passed
     assert check(online).message().splitlines()[:2] == [f"{SAID}online=True", "Next: check(online, online=True)"]
     assert check(online, online=True).passed
     assert check(online, batch=1).passed

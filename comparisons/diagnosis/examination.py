@@ -347,7 +347,7 @@ def _is_float32(trials: Sequence[Trial]) -> bool:
 
 def with_another_statement(seen: Examination) -> Examination:
     """Right up to a convention is no mistake, but no match either."""
-    line = stated_otherwise(seen.trials, seen.setting.call) if seen.diagnosis else ""
+    line = stated_otherwise(seen.trials, seen.setting.call, seen.setting.one_rate) if seen.diagnosis else ""
     return replace(seen, told=consistent_with(seen.diagnosis, line)) if line and seen.diagnosis else seen
 
 

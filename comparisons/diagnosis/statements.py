@@ -54,13 +54,14 @@ class Parts:
     off: float
 
 
-def stated_otherwise(trials: Sequence[Trial], call: Call) -> str:
+def stated_otherwise(trials: Sequence[Trial], call: Call, untold: bool = False) -> str:
     """Return for what else all that was given is right, in a line, and what to call; empty where it is for nothing.
 
     Parameters
     ----------
     trials : what the implementation was asked and answered
     call : writes the call of check with these options in the place of those that were stated
+    untold : whether it is not told the learning rate, so that its own can be stated
     """
     steps = [
         (truth.problem, given, trial)
@@ -76,7 +77,7 @@ def stated_otherwise(trials: Sequence[Trial], call: Call) -> str:
             parts = [_parts(problem, given, trial.summed, names, cost) for problem, given, trial in steps]
             found = [(part, step[0]) for part, step in zip(parts, steps, strict=True) if part is not None]
             if found and len(found) == len(steps) and all(part.off < NEARLY for part, _ in found):
-                said = _told(found, names, cost, steps)
+                said = _told(found, names, cost, steps, untold)
                 if said:
                     return _line(said, found, call)
     if not _online(steps):
@@ -159,6 +160,7 @@ def _told(
     activation: tuple[str, ...],
     cost: str,
     steps: Sequence[tuple[Problem, Quantities, Trial]],
+    untold: bool,
 ) -> tuple[dict[str, object], list[str]] | None:
     """The options of check for which it is right, and what no option says; None where the factors tell of nothing."""
     options: dict[str, object] = {}
@@ -171,7 +173,10 @@ def _told(
         rate = _own_rate(found, steps)
         if rate is None:
             return None
-        more.append(f"a learning rate of its own, {rate:.6g}")
+        if untold:
+            options["learning_rate"] = float(f"{rate:.6g}")
+        else:
+            more.append(f"a learning rate of its own, {rate:.6g}")
         named = (1, cost, "mean")
     sign, its_cost, reduction = named
     if its_cost != problem.stated.cost:
