@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from itertools import repeat
 from typing import Any
@@ -14,16 +16,16 @@ import torch
 from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
-from comparisons.diagnosis.statements import consistent_with, stated_otherwise
+from comparisons.diagnosis.examination import Setting, examined
 from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
 from comparisons.reference.truth import Truth, find_together
 from comparisons.reference.twin import TwinPass, checked_device
-from comparisons.subject.finding import found_form
+from comparisons.subject.arguments import arguments_of
+from comparisons.subject.classes import Adapter
 from comparisons.subject.implementation import Implementation
-from comparisons.subject.probes import Probe, architectures, far_probe, probe, square, stated_by
-from comparisons.subject.reading import plain
-from comparisons.subject.session import WITHOUT, Session, findings_of, hints
+from comparisons.subject.probes import stated_by
+from comparisons.subject.reading import ImplementationError, plain
 from comparisons.subject.unasked import never_asked
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance
@@ -172,6 +174,7 @@ def check(
     cost: str = "half_squared_error",
     reduction: str = "mean",
     l2: float = 0.0,
+    online: bool = False,
     sizes: Sequence[int] | None = None,
     batch: int | None = None,
     dtype: Any = np.float64,
@@ -183,7 +186,7 @@ def check(
 
     Parameters
     ----------
-    backprop : function of (weights, inputs, targets), or one that also takes learning_rate
+    backprop : function of (weights, inputs, targets), or one that also takes learning_rate; or a class
         It returns the gradients, one per layer, or a mapping or object with any of activations, cost, deltas,
         gradients, updated. An object with such a method will do.
     layout : None finds it by trying, and says what it found; "note": W (m + 1, n), the last row the biases, samples in
@@ -197,6 +200,8 @@ def check(
     batch : samples of a probe; by default a number that equals no width
     cost, l2 : of its cost, as of a `handnet.Network`
     reduction : "mean", or "sum" if its cost is the sum over the samples
+    online : True if it steps after each sample, in order: the weights after the last are compared, and all else that
+        it returns where there is one sample
     dtype : of the weights and samples it is given
     learning_rate, seed : of the probes
     strict : whether a number fails that is `suspect`: further off than rounding is expected to take it
@@ -220,27 +225,25 @@ def check(
     """
     checking.yes_or_no("biases", biases)
     checking.yes_or_no("strict", strict)
-    implementation = Implementation(backprop, layout or "note", reduction, biases)
+    checking.yes_or_no("online", online)
+    adapter = None
+    if isinstance(backprop, type) and not arguments_of(backprop).weights_by_name:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                backprop = adapter = Adapter(backprop)
+        except ImplementationError as failure:
+            return Comparison((), sizes=(), activation=(), dtype=str(np.dtype(dtype)), findings=(str(failure),))
+    has_biases, kept = (biases and adapter.layout.biases, adapter.layout.name) if adapter else (biases, layout)
+    implementation = Implementation(backprop, kept or "note", reduction, has_biases)
     _check_options(learning_rate)
     if batch is not None:
         checking.count("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
-    asked = architectures(names) if sizes is None else [_whole(sizes)]
     dtype = np.dtype(dtype)
     # A sum is N times the mean, but for a penalty, which is no sum over the samples.
-    stated = Statement(cost, reduction if l2 else "mean", l2, biases)
-    summed = "mean" if l2 else reduction
-    made = partial(
-        probe,
-        activation=names,
-        batch=batch,
-        dtype=dtype,
-        learning_rate=float(learning_rate),
-        seed=seed,
-        reduction=summed,
-        one_rate=not implementation.takes_rate,
-        stated=stated,
-    )
+    stated = Statement(cost, reduction if l2 else "mean", l2, has_biases)
+    summed = "mean" if l2 or online else reduction
+    shape = None if sizes is None else _whole(sizes)
     options = {
         "layout": layout,
         "biases": biases,
@@ -248,7 +251,8 @@ def check(
         "cost": cost,
         "reduction": reduction,
         "l2": l2,
-        "sizes": None if sizes is None else asked[0],
+        "online": online,
+        "sizes": shape,
         "batch": batch,
         "dtype": np.float64 if dtype == np.float64 else str(dtype),
         "learning_rate": learning_rate,
@@ -259,118 +263,45 @@ def check(
     def call(instead: Mapping[str, Any]) -> str:
         return f"check({implementation.name}{_told({**options, **instead}, check)})"
 
-    found = ""
+    if adapter and sizes is None:
+        shape = adapter.sizes
+        names = (activation,) * adapter.depth if isinstance(activation, str) and adapter.depth else names
+    setting = Setting(
+        activation=names,
+        stated=stated,
+        online=online,
+        reduction=summed,
+        layout=kept,
+        sizes=shape,
+        batch=batch,
+        dtype=dtype,
+        rate=float(learning_rate),
+        seed=seed,
+        one_rate=not implementation.takes_rate,
+        call=call,
+    )
     with np.errstate(all="ignore"):
-        put = _put(implementation, [made(shape) for shape in asked], made)
-        if layout is None and not put.is_right:
-            # On numbers of its own, so that no answer is remembered from here.
-            form = found_form(implementation, made(asked[0], seed=seed + 1_000_003).truths[0], float(learning_rate))
-            if form and form != implementation.form:
-                found, implementation = f"it is called with {form}", implementation.in_form(form)
-                put = _put(implementation, [made(shape) for shape in asked], made)
-        # Not settled: the cost may be explained, but what else is wrong is not.
-        if put.diagnosis and not put.diagnosis.is_settled and WITHOUT in put.remarks:
-            # Deltas that are wrong either way: perhaps the 1/N was in them after all.
-            other = _put(implementation, [made(shape) for shape in asked], made, trusting=False)
-            put = other if other.diagnosis and other.diagnosis.is_settled else put
-        if put.diagnosis and not put.diagnosis.is_settled and dtype == np.float64 and _is_float32(put.trials):
-            # What is wrong besides shows where float32 is no mistake.
-            narrow = partial(made, dtype=np.dtype(np.float32))
-            besides = _put(implementation, [narrow(shape) for shape in asked], narrow).diagnosis
-            if besides and besides.mistakes:
-                both = ("single_precision", *besides.mistakes)
-                told = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
-                put = replace(put, diagnosis=replace(besides, mistakes=both, message=told))
-        consistent = stated_otherwise(put.trials, call) if put.diagnosis else ""
-        if consistent and put.diagnosis:
-            put = replace(put, diagnosis=consistent_with(put.diagnosis, consistent))
-        usual = put.trials  # which already show every known mistake
-        if put.is_right and sizes is None and batch is None:
-            far = far_probe(names, dtype, float(learning_rate), seed, summed, stated)
-            put = put.then(Session(implementation, far))
-    remarks = [*filter(None, [found]), *put.remarks]
-    if not put.trials:
-        shallower = made(architectures(["sigmoid"] * 2)[0]) if isinstance(names, str) and sizes is None else None
-        remarks += hints(implementation, made(asked[0]), shallower)
-    problem = made(asked[0]).single.problem
+        seen = examined(implementation, setting)
+    problem = seen.problem
     return Comparison(
-        tuple(m for session in put.sessions for m in session.measured),
+        tuple(m for session in seen.sessions for m in session.measured),
         sizes=problem.sizes,
         activation=problem.activation,
         dtype=str(dtype),
         replay=call({}),
-        diagnosis=put.diagnosis,
-        findings=findings_of(put.sessions),
-        remarks=tuple(dict.fromkeys(remarks)),
+        diagnosis=seen.diagnosis,
+        findings=seen.findings,
+        remarks=seen.remarks,
         problems={
             (session.probe.name, step): truth.problem
-            for session in put.sessions
+            for session in seen.sessions
             for step, truth in enumerate(session.probe.truths, start=1)
         },
-        find_blind=partial(blind, usual),
-        misshapen=frozenset(key for trial in put.trials for key in trial.misshapen),
-        never_asked=never_asked(put.asked) if put.is_right else "",
+        find_blind=partial(blind, seen.usual),
+        misshapen=frozenset(key for trial in seen.trials for key in trial.misshapen),
+        never_asked=never_asked(seen.asked) if seen.is_right else "",
         strict=strict,
     )
-
-
-@dataclass(frozen=True)
-class _Put:
-    """An implementation put to some probes."""
-
-    sessions: list[Session]
-    diagnosis: Diagnosis | None
-
-    @property
-    def is_right(self) -> bool:
-        """Whether it answered all that it was asked, and nothing was wrong."""
-        return not self.diagnosis and all(session.trial for session in self.sessions) and not findings_of(self.sessions)
-
-    @property
-    def asked(self) -> list[Truth]:
-        """What autograd says of each question that it answered."""
-        trials = (trial for session in self.sessions for trial in (session.trial, session.single) if trial)
-        return [truth for trial in trials for truth in trial.truths]
-
-    def then(self, further: Session) -> _Put:
-        """Return the same with a further probe, of another depth, whose diagnosis is its own."""
-        trials = [further.trial] if further.trial else []
-        if not trials:
-            further.remarks.append(f"it runs with sizes={self.sessions[0].probe.single.problem.sizes}")
-        return _Put([*self.sessions, further], diagnose(trials, further.measured, further.single) if trials else None)
-
-    @property
-    def trials(self) -> list[Trial]:
-        return [session.trial for session in self.sessions if session.trial]
-
-    @property
-    def remarks(self) -> list[str]:
-        return [remark for session in self.sessions for remark in session.remarks]
-
-
-def _put(
-    implementation: Implementation, asked: Sequence[Probe], made: Callable[..., Probe], trusting: bool = True
-) -> _Put:
-    sessions: list[Session] = []
-    for one in asked:
-        sessions.append(Session(implementation, one, trusting))
-        # Where all widths are equal, the shapes do not tell.
-        implementation = implementation.read_backwards({*implementation.deepest_first, *sessions[-1].backwards})
-    sizes = [one.single.problem.sizes for one in asked]
-    equal = square(len(sizes[0]) - 1)
-    if equal not in sizes and any(session.misfit for session in sessions):
-        # On equal widths a missing transpose computes, and can be named.
-        extra = Session(implementation, made(equal), trusting)
-        sessions.append(extra.silent() if extra.misfit else extra)
-    trials = [session.trial for session in sessions if session.trial]
-    measured = [m for session in sessions for m in session.measured]
-    single = next((session.single for session in sessions if session.single), None)
-    return _Put(sessions, diagnose(trials, measured, single))
-
-
-def _is_float32(trials: Sequence[Trial]) -> bool:
-    answers = [given for trial in trials for _, _, given, _ in trial.answers()]
-    return bool(answers) and all((given.astype(np.float32) == given).all() for given in answers)
 
 
 def assert_matches_autograd(

@@ -37,8 +37,8 @@ DTYPES = ("float64", "float32")
 MATCH, MISMATCH, BAD_INPUT = 0, 1, 2
 # The options of check that are of a function.
 OF_FUNCTION = (
-    *("layout", "biases", "activation", "cost", "reduction", "l2", "sizes", "batch", "dtype", "learning_rate", "seed"),
-    "strict",
+    *("layout", "biases", "activation", "cost", "reduction", "l2", "online", "sizes", "batch", "dtype"),
+    *("learning_rate", "seed", "strict"),
 )
 
 
@@ -154,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--cost", choices=COSTS, default="half_squared_error", help="what it takes the gradient of")
     command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
     command.add_argument("--l2", type=float, default=0.0, help="lambda of a penalty lambda / 2 |w|^2, biases apart")
+    command.add_argument("--online", action="store_true", help="if it steps after each sample")
     command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
     command.add_argument("--learning-rate", type=float, default=0.5)
     command.add_argument("--seed", type=_natural, default=0)

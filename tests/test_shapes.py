@@ -80,7 +80,8 @@ SHAPES = {
     "biases of each sample": (
         "linear",
         biases_of_each_sample,
-        "on 2-5-4-3: the biases of dC/dW^(1) have shape (6, 5): expected (5,);"
+        "on 2-5-4-3: the biases' gradients are not summed over the samples: those of dC/dW^(1) have shape (6, 5):"
+        " expected (5,) [biases_not_summed];"
         " 23 more like it on 2-5-4-3 and 4-4-4-4, in layers 1, 2, 3",
     ),
     "no biases": (

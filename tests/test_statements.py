@@ -89,8 +89,11 @@ def test_a_learning_rate_of_its_own_and_a_step_for_each_sample_are_found():
             net = net.update(net.backprop(x, t).gradients, learning_rate)
         return {"updated": net.weights}
 
-    assert first_line(check(own_rate)) == f"{SAID}a learning rate of its own, 0.01"
-    assert first_line(check(online)) == "consistent, but not as stated: it takes a step after each sample"
+    first, then, *_ = check(own_rate).message().splitlines()
+    assert (first, then) == (f"{SAID}learning_rate=0.01", "Next: check(own_rate, learning_rate=0.01)")
+    assert check(own_rate, learning_rate=0.01).passed
+    assert check(online).message().splitlines()[:2] == [f"{SAID}online=True", "Next: check(online, online=True)"]
+    assert check(online, online=True).passed
     assert check(online, batch=1).passed
 
 
@@ -124,3 +127,67 @@ def test_the_call_that_is_advised_keeps_what_was_stated_before():
     backprop = gradients_of(cost="squared_error", activation="tanh")
     message = check(backprop, activation="tanh", sizes=(3, 4, 2), seed=5).message().splitlines()
     assert message[1] == "Next: check(backprop, activation='tanh', cost='squared_error', sizes=(3, 4, 2), seed=5)"
+
+
+def with_velocity(dampened, in_steps):
+    """A step that takes what is left of the steps before, and returns it anew; momentum 0.9."""
+
+    def step(weights, inputs, targets, velocity, learning_rate, momentum=0.9):
+        gradients = Network(weights).backprop(inputs, targets).gradients
+        share = (1 - momentum if dampened else 1) * (learning_rate if in_steps else 1)
+        velocity = [momentum * v + share * g for v, g in zip(velocity, gradients, strict=True)]
+        rate = 1 if in_steps else learning_rate
+        return [w - rate * v for w, v in zip(weights, velocity, strict=True)], velocity
+
+    return step
+
+
+@pytest.mark.parametrize("in_steps", [False, True], ids=["of gradients", "of steps"])
+@pytest.mark.parametrize("dampened", [False, True], ids=["", "dampened"])
+def test_a_momentum_is_found_by_the_velocity_that_is_handed_out(dampened, in_steps):
+    said = f"{SAID}momentum=0.9" + (", and of the gradient 1 - momentum" if dampened else "")
+    assert first_line(check(with_velocity(dampened, in_steps), sizes=(3, 4, 2))) == said
+
+
+def test_a_momentum_that_is_told_is_told_to_be_none():
+    def step(weights, inputs, targets, velocity, lr, momentum):
+        return with_velocity(False, False)(weights, inputs, targets, velocity, lr, momentum)
+
+    comparison = check(step)
+    assert comparison.passed
+    assert "it is told a momentum of 0: what else it would do with a velocity was never asked" in comparison.remarks
+
+
+def keeping(momentum, factor=1.0):
+    """A step that keeps its velocity from call to call."""
+    kept = {}
+
+    def step(weights, inputs, targets, learning_rate):
+        first, *others = Network(weights).backprop(inputs, targets).gradients
+        shapes = tuple(w.shape for w in weights)
+        before = kept.get(shapes, [0.0 * w for w in weights])
+        kept[shapes] = [momentum * v + g for v, g in zip(before, [factor * first, *others], strict=True)]
+        return {"updated": [w - learning_rate * v for w, v in zip(weights, kept[shapes], strict=True)]}
+
+    return step
+
+
+def test_a_momentum_that_is_kept_from_call_to_call_is_found_and_is_no_match():
+    assert first_line(check(keeping(0.8), sizes=(3, 4, 2))) == f"{SAID}momentum=0.8, kept from call to call"
+
+
+def test_a_momentum_does_not_hide_a_mistake():
+    assert not first_line(check(keeping(0.8, factor=2.0), sizes=(3, 4, 2))).startswith("consistent")
+
+
+def test_what_is_added_to_every_bias_beside_a_penalty_is_said():
+    def backprop(weights, inputs, targets):
+        share = 0.3 / len(inputs)
+        parts = zip(weights, Network(weights).backprop(inputs, targets).gradients, strict=True)
+        return [g + share * np.vstack([w[:-1], np.ones((1, w.shape[1]))]) for w, g in parts]
+
+    said = first_line(check(backprop))
+    assert said.startswith(
+        "not as stated: it would be right for l2=0.3, lambda / N in the place of lambda, but for the biases'"
+    )
+    assert not check(backprop, l2=0.3).passed

@@ -13,6 +13,8 @@ import numpy as np
 
 from comparisons.diagnosis.diagnose import Diagnosis
 from comparisons.reference.quantities import Problem, Quantities, Statement
+from comparisons.subject.finding import flattened, penalties
+from comparisons.subject.implementation import velocity
 from comparisons.verdict.trial import Trial
 from handnet import Network
 from handnet.activations import FloatArray
@@ -25,7 +27,10 @@ ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
 Call = Callable[[Mapping[str, object]], str]
 # What a diagnosis says that knows nothing of the numbers.
+CONSISTENT = "consistent, but not as stated: it is right for "
 UNKNOWN = "Why: no known mistake explains it."
+# A mistake, and no statement, that shows beside a penalty.
+ONES = "but for the biases' gradients, to which the penalty adds its factor as if every bias were 1"
 # Another output, and the cost that belongs to it.
 OUTPUTS = (("", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy"))
 
@@ -38,22 +43,25 @@ class Parts:
     ----------
     factor : of the gradient of the cost, the mean over the samples
     weights, biases : factors of the weights and of the biases, as a penalty has them
+    ones : what is added to the gradient of every bias
     off : how far the sum lies from what was given, of its size
     """
 
     factor: float
     weights: float
     biases: float
+    ones: float
     off: float
 
 
-def stated_otherwise(trials: Sequence[Trial], call: Call) -> str:
+def stated_otherwise(trials: Sequence[Trial], call: Call, untold: bool = False) -> str:
     """Return for what else all that was given is right, in a line, and what to call; empty where it is for nothing.
 
     Parameters
     ----------
     trials : what the implementation was asked and answered
     call : writes the call of check with these options in the place of those that were stated
+    untold : whether it is not told the learning rate, so that its own can be stated
     """
     steps = [
         (truth.problem, given, trial)
@@ -69,12 +77,12 @@ def stated_otherwise(trials: Sequence[Trial], call: Call) -> str:
             parts = [_parts(problem, given, trial.summed, names, cost) for problem, given, trial in steps]
             found = [(part, step[0]) for part, step in zip(parts, steps, strict=True) if part is not None]
             if found and len(found) == len(steps) and all(part.off < NEARLY for part, _ in found):
-                said = _told(found, names, cost, steps)
+                said = _told(found, names, cost, steps, untold)
                 if said:
                     return _line(said, found, call)
     if not _online(steps):
         return ""
-    return f"consistent, but not as stated: it takes a step after each sample\nNext: {call({'batch': 1})}"
+    return f"{CONSISTENT}online=True\nNext: {call({'online': True})}"
 
 
 def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
@@ -87,12 +95,19 @@ def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
 
 def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[str, ...], cost: str) -> Parts | None:
     """Take apart the gradients, or the steps where no gradients were given; None where there is neither."""
-    flat = _flat(_gradients(problem, given, summed), problem)
+    flat = _flat(_gradients(problem, given, summed))
     if flat is None:
         return None
-    right = np.concatenate([g.ravel() for g in _mean_gradients(problem, activation, cost)])
-    weights, offsets = _apart(problem)
-    basis = np.stack([part for part in (right, weights, offsets) if part.any()], axis=1).astype(np.float64)
+    right = flattened(_mean_gradients(problem, activation, cost))
+    *usual, ones = (right, *penalties(problem))
+    made = _made_of(flat, (*usual, 0 * ones))
+    # What is added to every bias' gradient is looked for last: with one bias it cannot be told from a penalty.
+    return made if made is None or made.off < NEARLY else _made_of(flat, (*usual, ones))
+
+
+def _made_of(flat: FloatArray, parts: Sequence[FloatArray]) -> Parts | None:
+    """The factors with which the parts come nearest to what was given."""
+    basis = np.stack([part for part in parts if part.any()], axis=1).astype(np.float64)
     try:
         factors, *_ = np.linalg.lstsq(basis, flat, rcond=None)
     except np.linalg.LinAlgError:
@@ -100,8 +115,8 @@ def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[
     size = float(np.abs(flat).max(initial=0.0))
     off = float(np.abs(flat - basis @ factors).max(initial=0.0)) / size if size else np.inf
     found = iter(factors.tolist())
-    factor, of_weights, of_biases = (next(found) if part.any() else 0.0 for part in (right, weights, offsets))
-    return Parts(factor, of_weights, of_biases, off)
+    factor, weights, biases, ones = (next(found) if part.any() else 0.0 for part in parts)
+    return Parts(factor, weights, biases, ones, off)
 
 
 class _OfCrossEntropy(Network):
@@ -133,23 +148,11 @@ def _gradients(problem: Problem, given: Quantities, summed: bool) -> list[FloatA
     return None
 
 
-def _flat(gradients: list[FloatArray] | None, problem: Problem) -> FloatArray | None:
+def _flat(gradients: list[FloatArray] | None) -> FloatArray | None:
     if gradients is None:
         return None
-    flat = np.concatenate([g.ravel() for g in gradients]).astype(np.float64)
+    flat = flattened(gradients)
     return flat if np.isfinite(flat).all() else None
-
-
-def _apart(problem: Problem) -> tuple[FloatArray, FloatArray]:
-    """All weights, with 0 for the biases; and all biases, with 0 for the weights."""
-    weights, biases = [], []
-    for w in problem.weights:
-        above, below = w.copy(), np.zeros_like(w)
-        if problem.stated.biases:
-            above[-1], below[-1] = 0, w[-1]
-        weights.append(above.ravel())
-        biases.append(below.ravel())
-    return np.concatenate(weights), np.concatenate(biases)
 
 
 def _told(
@@ -157,6 +160,7 @@ def _told(
     activation: tuple[str, ...],
     cost: str,
     steps: Sequence[tuple[Problem, Quantities, Trial]],
+    untold: bool,
 ) -> tuple[dict[str, object], list[str]] | None:
     """The options of check for which it is right, and what no option says; None where the factors tell of nothing."""
     options: dict[str, object] = {}
@@ -169,7 +173,10 @@ def _told(
         rate = _own_rate(found, steps)
         if rate is None:
             return None
-        more.append(f"a learning rate of its own, {rate:.6g}")
+        if untold:
+            options["learning_rate"] = float(f"{rate:.6g}")
+        else:
+            more.append(f"a learning rate of its own, {rate:.6g}")
         named = (1, cost, "mean")
     sign, its_cost, reduction = named
     if its_cost != problem.stated.cost:
@@ -181,6 +188,10 @@ def _told(
     penalty = _penalty(found, sign, reduction)
     if penalty is None:
         return None
+    if any(part.ones for part, _ in found):
+        if not all(abs(part.ones - part.weights) < ALIKE * abs(part.weights) for part, _ in found):
+            return None
+        more.append(ONES)
     more += penalty[1]
     if penalty[0] and penalty[0] != problem.stated.l2:
         options["l2"] = penalty[0]
@@ -211,6 +222,64 @@ def _own_rate(
         return None
     rates = [part.factor * p.learning_rate for part, p in found]
     return rates[0] if max(rates) - min(rates) < ALIKE * abs(rates[0]) else None
+
+
+def momentum_of(trials: Sequence[Trial], hands_out: bool) -> str:
+    """Return for which momentum the steps are right, in a line; empty where they are for none.
+
+    Parameters
+    ----------
+    trials : of weights alone, the steps in the order of the calls
+    hands_out : whether it was given what its steps before have left, and has kept nothing itself
+    """
+    found: list[FloatArray] = []
+    for trial in trials:
+        before, told = None, None
+        for truth, given in zip(trial.truths, trial.given, strict=True):
+            problem = truth.problem
+            steps = _flat(_gradients(problem, {k: v for k, v in given.items() if k[0] == "weight"}, trial.summed))
+            if steps is None or problem.is_online:
+                return ""
+            gradient = flattened([truth.derived["gradient", l][0] for l in range(1, len(problem.weights) + 1)])
+            left = flattened(velocity(problem)) if hands_out else before
+            if left is not None:
+                basis = np.stack([gradient, left], axis=1)
+                factors, *_ = np.linalg.lstsq(basis, steps, rcond=None)
+                if not np.abs(steps - basis @ factors).max() < NEARLY * np.abs(steps).max():
+                    return ""
+                # It may keep the steps with the learning rate in them, or without.
+                rates = (problem.learning_rate, 1.0 if hands_out or told is None else told)
+                found.append(np.array([*factors, factors[1] * rates[0] / rates[1]]))
+            before, told = steps, problem.learning_rate
+    for column, sign in ((1, 1), (2, 1), (2, -1)):
+        momentum = sign * np.array([one[column] for one in found])
+        of_gradient = np.array([one[0] for one in found])
+        if len(found) > 1 and np.ptp(momentum) < ALIKE and ALIKE < momentum[0] < 1 + ALIKE:
+            share = {1.0: "", 1 - momentum[0]: ", and of the gradient 1 - momentum"}
+            for expected, said in share.items():
+                if np.abs(of_gradient - expected).max() < ALIKE:
+                    kept = "" if hands_out else ", kept from call to call"
+                    return f"{CONSISTENT}momentum={float(f'{momentum[0]:.6g}')}{said}{kept}"
+    return ""
+
+
+def own_rate(trials: Sequence[Trial]) -> float | None:
+    """Return the learning rate that the steps of the last layer tell, where that is another than was told."""
+    rates = []
+    for trial in trials:
+        for truth, given in zip(trial.truths, trial.given, strict=True):
+            top, problem = len(truth.problem.weights), truth.problem
+            if len(problem.inputs) > 1 or ("weight", top) not in given:
+                continue
+            step, gradient = problem.weights[-1] - given["weight", top], truth.derived["gradient", top][0]
+            rate = float((step * gradient).sum() / (gradient * gradient).sum())
+            if not np.abs(step - rate * gradient).max() < NEARLY * np.abs(step).max():
+                return None
+            rates.append((rate, problem.learning_rate))
+    if not rates or max(rate for rate, _ in rates) - min(rate for rate, _ in rates) > ALIKE * abs(rates[0][0]):
+        return None
+    rate, told = rates[0]
+    return None if abs(rate - told) < ALIKE * abs(told) else float(f"{rate:.6g}")
 
 
 def _penalty(found: Sequence[tuple[Parts, Problem]], sign: int, reduction: str) -> tuple[float, list[str]] | None:
@@ -253,5 +322,7 @@ def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts
     written = [f"{name}={value!r}" for name, value in options.items()]
     off = max(part.off for part, _ in found)
     digits = [] if off < NEAR else [f"to {int(-np.log10(off))} digits only"]
-    line = f"consistent, but not as stated: it is right for {', '.join([*written, *more, *digits])}"
+    line = f"{CONSISTENT}{', '.join([*written, *more, *digits])}"
+    if ONES in more:
+        line = f"not as stated: it would be right for {', '.join([*written, *[m for m in more if m != ONES], ONES])}"
     return f"{line}\nNext: {call(options)}" if options else line

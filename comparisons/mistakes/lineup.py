@@ -33,7 +33,16 @@ class Lineup:
         self._groups: dict[tuple[str, int], list[tuple[type[Seams], NDArray[np.intp]]]] = {}
 
     def run(self, problem: Problem, weights: Sequence[FloatArray] | None = None) -> Quantities:
-        """Return every quantity of the next step; `weights` may differ from variant to variant."""
+        """Return every quantity of the next step; `weights` may differ from variant to variant.
+
+        Of a problem with a step after each sample, those of the last.
+        """
+        for one in problem.steps():
+            made = self._step(one, weights)
+            weights = [made["weight", l] for l in range(1, len(problem.weights) + 1)]
+        return made
+
+    def _step(self, problem: Problem, weights: Sequence[FloatArray] | None) -> Quantities:
         made = self.aside(problem, weights)
         for i, variant in enumerate(self.variants):
             if "single_precision" in variant.mistakes:  # which is no matter of a seam

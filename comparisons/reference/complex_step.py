@@ -21,7 +21,7 @@ KINK = 1e-9
 
 
 def third_opinion(problem: Problem, key: Key, index: tuple[int, ...]) -> float | None:
-    """Return the value of one element, or None at a kink of relu or where the numbers overflow.
+    """Return the value of one element, or None at a kink of relu, where the numbers overflow, or after several steps.
 
     Parameters
     ----------
@@ -35,6 +35,8 @@ def third_opinion(problem: Problem, key: Key, index: tuple[int, ...]) -> float |
     >>> third_opinion(problem, ("delta", 1), (0, 0)) == third_opinion(problem, ("gradient", 1), (0, 0))
     True
     """
+    if problem.is_online:
+        return None
     if depth := problem.weights[0].ndim - 2:
         problem, index = problem.of_network(index[:depth]), index[depth:]
     quantity, layer = key

@@ -110,6 +110,7 @@ class Problem:
     device : where torch computes
     rtol, atol : the caller's own tolerance, instead of the derived one where either is given
     stated : the cost and the like
+    online : whether there is a step after each sample, in order; what is compared are the weights after the last
     """
 
     weights: tuple[FloatArray, ...]
@@ -122,6 +123,22 @@ class Problem:
     rtol: float | None = None
     atol: float | None = None
     stated: Statement = THE_NOTES
+    online: bool = False
+
+    @property
+    def is_online(self) -> bool:
+        """Whether there is more than one step."""
+        return self.online and self.inputs.shape[-2] > 1
+
+    def steps(self) -> list[Problem]:
+        """Return one problem for each step: itself, or, online, one for each sample; the weights are those at first."""
+        if not self.is_online:
+            return [self]
+        samples = range(self.inputs.shape[-2])
+        return [
+            replace(self, inputs=self.inputs[..., i : i + 1, :], targets=self.targets[..., i : i + 1, :])
+            for i in samples
+        ]
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -42,6 +42,8 @@ class Truth:
         self.twin = Twin(problem.weights, problem.activation, problem.device, problem.stated)
         self.how = (problem.inputs, problem.targets, problem.learning_rate, problem.train_biases)
         self.bounding: Bounding = ByFormulas(self) if by_formulas(problem) else ByOperations(self)
+        if problem.is_online:
+            self.bounding = OfDescent(self)
         self.run: TwinPass
         self.bounds: TwinPass | Bounds
         self.run, self.bounds = self.bounding.run()
@@ -202,6 +204,15 @@ class ByOperations:
         """Return the slopes, and the bounds on them."""
         z, bounds = self.truth.run.preactivations, self.truth.bounds.preactivations
         return list(zip(*self.truth.twin.bounded_slopes(z, bounds), strict=True))
+
+
+class OfDescent(ByOperations):
+    """The bounds on the weights after a step for each sample, through all the steps."""
+
+    def run(self) -> tuple[TwinPass, TwinPass]:
+        """Return the last pass and step, and the bounds on them."""
+        run, bounds, self._expected = self.truth.twin.bounded_descent(self.problem)
+        return run, bounds
 
 
 class ByFormulas:

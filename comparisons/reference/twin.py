@@ -146,7 +146,8 @@ class Twin:
         train_biases : False leaves the biases as they are
         """
         with neutral():
-            return TwinPass.of(self._pass(inputs, targets, learning_rate, train_biases), self._array)
+            tensors, _ = self._pass(inputs, targets, learning_rate, train_biases)
+            return TwinPass.of(tensors, self._array)
 
     def bounded_run(
         self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool = True
@@ -156,15 +157,27 @@ class Twin:
         The last is the expected tolerance, of two evaluations; see `Ball.expected_tolerance`.
         """
         with neutral(), RunningErrors() as errors:
-            tensors = self._pass(inputs, targets, learning_rate, train_biases)
+            tensors, _ = self._pass(inputs, targets, learning_rate, train_biases)
+        bounds = TwinPass.of(tensors, lambda tensor: self._array(_error(errors, tensor)))
+        expected = TwinPass.of(tensors, lambda tensor: self._array(_expected(errors, tensor)))
+        return TwinPass.of(tensors, self._array), bounds, expected
+
+    def bounded_descent(self, problem: Problem) -> tuple[TwinPass, TwinPass, TwinPass]:
+        """Return the last pass and step of a descent with a step after each sample, its bounds and what is expected."""
+        first = self.parameters
+        with neutral(), RunningErrors() as errors:
+            for one in problem.steps():
+                tensors, steps = self._pass(one.inputs, one.targets, one.learning_rate, one.train_biases)
+                self.parameters = [tuple(tensor.requires_grad_() for tensor in step) for step in steps]
+        self.parameters = first
         bounds = TwinPass.of(tensors, lambda tensor: self._array(_error(errors, tensor)))
         expected = TwinPass.of(tensors, lambda tensor: self._array(_expected(errors, tensor)))
         return TwinPass.of(tensors, self._array), bounds, expected
 
     def _pass(
         self, inputs: FloatArray, targets: FloatArray, learning_rate: float, train_biases: bool
-    ) -> dict[str, Any]:
-        """The pass and the step in tensors."""
+    ) -> tuple[dict[str, Any], list[Parameters]]:
+        """The pass and the step in tensors, and the parameters after it."""
         seen = self._forward(self._tensor(inputs))
         for tensor in seen:
             tensor.retain_grad()
@@ -179,7 +192,7 @@ class Twin:
             for old, gradient in zip(self.parameters, gradients, strict=True)
         ]
         z, a = seen[0::2], seen[1::2]
-        return {
+        tensors = {
             "preactivations": z,
             "activations": a,
             "cost": cost + self._penalty(self.parameters) if self.stated.l2 else cost,
@@ -189,6 +202,7 @@ class Twin:
             "gradients": tuple(map(self._joined, gradients)),
             "updated": tuple(map(self._joined, steps)),
         }
+        return tensors, steps
 
     def _forward(self, inputs: Tensor, parameters: Sequence[Parameters] | None = None) -> tuple[Tensor, ...]:
         """z^(1), a^(1) .. z^(L), a^(L), caught by forward hooks on the modules of the model."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from comparisons.checks import check
+from comparisons.diagnosis.examination import JUDGED
 from comparisons.diagnosis.hint import LEVELS, first_wrong, hint, unanswered
 from comparisons.reference.quantities import Key, quantity_name
 from comparisons.subject.probes import QUANTITIES
@@ -166,8 +167,9 @@ class Rubric:
         """
         comparison = check(backprop, **self.options)
         said = hint(comparison, self.hint, self.options.get("reduction") == "sum")
-        if not comparison.measured or (comparison.findings and not comparison.diagnosis):
-            # Nothing shows which quantity is at fault.
+        otherwise = any(JUDGED in finding for finding in comparison.findings)
+        if not comparison.measured or otherwise or (comparison.findings and not comparison.diagnosis):
+            # Nothing shows which quantity is at fault, or it was judged by another statement than that of the rubric.
             return replace(self.nothing(comparison.findings[0] if comparison.findings else ""), hint=said)
         standings = tuple(entry.standing(comparison) for entry in self.entries)
         entries = tuple(

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
+from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.reference.truth import Truth
-from comparisons.subject.forms import Form, forms
-from comparisons.subject.implementation import Implementation
-from comparisons.subject.reading import ImplementationError
+from comparisons.subject.forms import Form
+from comparisons.subject.implementation import Answer, Implementation
+from comparisons.subject.reading import ImplementationError, is_vector, lies_at
 from comparisons.verdict.distance import distance
+from handnet.activations import FloatArray
 
-# An answer that is as near as this, of its largest number, is right, and no other form has to be tried.
+# A quantity that is as near as this, of its largest number, is right, and where all are no other form has to be tried.
 NEAR = 1e-3
-# What an array of another shape counts more than any number that is off.
-MISSHAPEN = 1e6
+# How far off an answer is: how many arrays have another shape, how many quantities are wrong but for a factor, how many
+# are wrong, and the greatest error but for a factor. Less is nearer.
+Off = tuple[int, int, int, float]
+RIGHT, NOWHERE = (0, 0, 0, NEAR), (10**9, 10**9, 10**9, np.inf)
 
 
-def found_form(implementation: Implementation, truth: Truth, rate: float) -> Form | None:
+def found_form(implementation: Implementation, truth: Truth, rate: float, candidates: Sequence[Form]) -> Form | None:
     """Return the form in which the function runs and is nearest to right; None where none does better than its own.
 
     A wrong form cannot make wrong code pass: its numbers are judged all the same.
@@ -28,33 +33,113 @@ def found_form(implementation: Implementation, truth: Truth, rate: float) -> For
     ----------
     truth : what autograd says of a network of unequal widths, on which the shapes tell
     rate : the learning rate that it is told
+    candidates : the forms to try, the usual first
     """
-    best, least = None, _off(implementation, truth, rate)
-    for form in forms(implementation.form.layout.biases):
-        off = _off(implementation.in_form(form), truth, rate)
-        if off < least:
-            best, least = form, off
-        if least < NEAR:
+    best, least = implementation.form, _off(implementation, truth, rate)
+    for form in (implementation.form, *candidates):
+        for reading, off in _readings(implementation.in_form(form), truth, rate):
+            # What is rare has to make more of it right; of what is usual the nearer is good enough.
+            if off[:3] < least[:3] or (off < least and not form.is_rare):
+                best, least = reading, off
+        if least <= RIGHT:
             break
-    return best
+    return None if best == implementation.form else best
 
 
-def _off(implementation: Implementation, truth: Truth, rate: float) -> float:
-    """How far off the answer is, of the largest number of each quantity; infinitely far where there is none."""
+def _readings(implementation: Implementation, truth: Truth, rate: float) -> list[tuple[Form, Off]]:
+    """Each way to read what it answers in its form, and how far off it then is."""
+    form = implementation.form
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            answer = implementation.ask(truth.problem, rate)
+            reply = implementation.call(truth.problem, rate, trying=True)
     except ImplementationError:
-        return np.inf
-    shapes = len(answer.misfits) + len(answer.turned)
+        return []
+    bare, problem = reply.found.get("gradients"), truth.problem
+    in_one = is_vector(bare)
+    is_updated = reply.is_bare and any(lies_at(bare, problem, one) for one in form.readings(in_one, is_updated=False))
+    found = []
+    for reading in form.readings(in_one, is_updated):
+        with contextlib.suppress(ImplementationError):
+            found.append((reading, _distance(implementation.in_form(reading).read(reply), truth)))
+    return found
+
+
+def _off(implementation: Implementation, truth: Truth, rate: float) -> Off:
+    """How far off the answer is; nowhere where there is none."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return _distance(implementation.ask(truth.problem, rate), truth)
+    except ImplementationError:
+        return NOWHERE
+
+
+def _distance(answer: Answer, truth: Truth) -> Off:
+    given = {key: value for key, value in answer.given.items() if key not in answer.misfits}
     if not any(np.isfinite(value).any() for value in answer.given.values()):
-        return np.inf  # nothing has the shape that it should
-    off = [_relative(value, truth.derived[key][0]) for key, value in answer.given.items() if key not in answer.misfits]
-    return MISSHAPEN * shapes + (max(off) if off else MISSHAPEN)
+        return NOWHERE  # nothing has the shape that it should
+    off = [_relative(value, truth.derived[key][0]) for key, value in given.items()]
+    aside = [_aside(value, truth, key) for key, value in given.items()]
+    shapes = len(answer.misfits) + len(answer.turned)
+    return (
+        shapes,
+        sum(o > NEAR for o in aside),
+        sum(o > NEAR for o in off),
+        _unexplained(given, truth, max(aside, default=np.inf)),
+    )
 
 
 def _relative(value: np.ndarray, right: np.ndarray) -> float:
     largest = np.abs(right).max(initial=0.0)
     off = float(np.max(distance(value.astype(np.float64), right), initial=0.0))
-    # What is nearer than this is told apart by nobody; what is no number is far off.
-    return min(off / largest, MISSHAPEN / 2) if np.isfinite(off) and largest else (0.0 if off == 0 else MISSHAPEN / 2)
+    if not np.isfinite(off):
+        return np.inf
+    return off / largest if largest else (0.0 if off == 0 else np.inf)
+
+
+def _unexplained(given: Quantities, truth: Truth, otherwise: float) -> float:
+    """What of all gradients, or steps, is neither a factor of the right ones nor a penalty; or `otherwise`."""
+    kind = "gradient" if any(key[0] == "gradient" for key in given) else "weight"
+    own, right = [], []
+    for l, w in enumerate(truth.problem.weights, start=1):
+        if (kind, l) not in given:
+            return otherwise
+        old = w if kind == "weight" else 0 * w
+        own.append(given[kind, l] - old)
+        right.append(truth.derived[kind, l][0] - old)
+    flat, basis = flattened(own), np.stack([flattened(right), *penalties(truth.problem)], axis=1)
+    if len(flat) <= 2 * basis.shape[1] or not np.isfinite(flat).all():
+        return otherwise
+    factors, *_ = np.linalg.lstsq(basis, flat, rcond=None)
+    return float(np.linalg.norm(flat - basis @ factors) / (np.linalg.norm(flat) or 1.0))
+
+
+def flattened(layers: Sequence[FloatArray]) -> FloatArray:
+    """Return all numbers of all layers in one vector of float64."""
+    return np.concatenate([layer.ravel() for layer in layers]).astype(np.float64)
+
+
+def penalties(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return all weights, with 0 for the biases; all biases, with 0 for the weights; and 1 for each bias."""
+    weights, biases, ones = [], [], []
+    for w in problem.weights:
+        above, below, one = w.copy(), np.zeros_like(w), np.zeros_like(w)
+        if problem.stated.biases:
+            above[-1], below[-1], one[-1] = 0, w[-1], 1
+        weights.append(above)
+        biases.append(below)
+        ones.append(one)
+    return flattened(weights), flattened(biases), flattened(ones)
+
+
+def _aside(value: np.ndarray, truth: Truth, key: Key) -> float:
+    """How far off it is but for a factor, which a convention may have: the sine of the angle between both."""
+    right = truth.derived[key][0]
+    if key[0] in ("activation", "cost"):
+        return _relative(value, right)
+    if key[0] == "weight" and key[1] is not None:
+        old = truth.problem.weights[key[1] - 1]
+        value, right = value - old, right - old
+    along = float((value * right).sum()) / float((right * right).sum() or 1.0)
+    size = float(np.linalg.norm(value))
+    across = float(np.linalg.norm(value - along * right))
+    return across / size if size and np.isfinite(size) else (0.0 if not right.any() else np.inf)

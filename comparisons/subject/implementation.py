@@ -9,7 +9,7 @@ import operator
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ import numpy as np
 import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.arguments import arguments_of
+from comparisons.subject.classes import Adapter
 from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
-from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, parts
+from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, is_bare_answer, parts
+from handnet.activations import FloatArray
 
 REDUCTIONS = ("mean", "sum")
 # Frames of our own code are no part of what somebody's code raised, nor are those of Python's library and of packages.
@@ -56,6 +58,24 @@ class Answer:
             key: np.full_like(value, np.nan) if key in self.turned or key[0] in self.backwards else value
             for key, value in self.given.items()
         }
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a call came to, before its arrays are read.
+
+    Attributes
+    ----------
+    problem : what was asked
+    found : the parts of the answer, by name
+    remarks : as `Answer` has them
+    is_bare : whether the gradients are what came without a name, and may be something else
+    """
+
+    problem: Problem
+    found: dict[str, Any]
+    remarks: tuple[str, ...]
+    is_bare: bool
 
 
 class Implementation:
@@ -120,9 +140,21 @@ class Implementation:
         return name if name.isidentifier() else "backprop"
 
     @property
+    def described(self) -> tuple[str, ...]:
+        """What was found of it before it was called, in a line each."""
+        told = "it is told a momentum of 0: what else it would do with a velocity was never asked"
+        roles = (*self.arguments.positional, *self.arguments.keywords.values())
+        return (*([str(self.function)] if self.is_class else []), *([told] if "momentum" in roles else []))
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class, met half way."""
+        return isinstance(self.function, Adapter)
+
+    @property
     def takes_rate(self) -> bool:
         """Whether it is told the learning rate."""
-        return self.arguments.takes_rate
+        return bool(self.function.takes_rate if isinstance(self.function, Adapter) else self.arguments.takes_rate)
 
     def ask(self, problem: Problem, learning_rate: float) -> Answer:
         """Call the function with copies of this step's weights and samples, and read its answer.
@@ -132,24 +164,46 @@ class Implementation:
         ImplementationError
             If it raises, or answers anything that cannot be read.
         """
-        parts, untouched = self._parts(problem), self._parts(problem)
+        return self.read(self.call(problem, learning_rate))
+
+    def call(self, problem: Problem, learning_rate: float, trying: bool = False) -> Reply:
+        """Call the function with copies of this step's weights and samples.
+
+        Parameters
+        ----------
+        trying : nobody will ask what it raised, which takes longer to say than to call it
+
+        Raises
+        ------
+        ImplementationError
+            If it raises, or answers nothing.
+        """
+        given, untouched = self._parts(problem), self._parts(problem)
         try:
             # What it prints is for whoever wrote it, and no part of our output.
             with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
-                answer = self.arguments.call(self.function, {**parts, "rate": learning_rate})
-        except KeyboardInterrupt:
+                answer = self.arguments.call(self.function, {**given, **self._told(problem, learning_rate)})
+        except (KeyboardInterrupt, ImplementationError):
             raise
         except BaseException as raised:  # whatever it raises is the finding
-            raise ImplementationError(f"it raised {told(raised)}; called with {_told_shapes(untouched)}") from None
-        try:
-            return self._read(answer, problem, parts, untouched)
-        except ImplementationError:
-            raise
-        except Exception as raised:
-            raise ImplementationError(f"its answer cannot be read: {told(raised)}; expected {EXPECTED}") from None
+            said = "" if trying else f"it raised {told(raised)}; called with {_told_shapes(untouched)}"
+            raise ImplementationError(said) from None
+        with _readable():
+            return self._reply(answer, problem, given, untouched)
 
-    def _read(self, answer: Any, problem: Problem, given: Mapping[str, Any], untouched: Mapping[str, Any]) -> Answer:
-        found, remarks = parts(answer), []
+    def _told(self, problem: Problem, learning_rate: float) -> dict[str, Any]:
+        """What it may ask for beside weights and samples: a step is one epoch, without a momentum of ours."""
+        told = {"rate": learning_rate, "momentum": 0.0, "epochs": 1}
+        if self.arguments.takes_velocity:
+            told["velocity"] = self.form.parts(velocity(problem), problem.inputs, problem.targets)["weights"]
+        return told
+
+    def _reply(self, answer: Any, problem: Problem, given: Mapping[str, Any], untouched: Mapping[str, Any]) -> Reply:
+        if self.arguments.takes_velocity and isinstance(answer, (tuple, list)) and len(answer) == 2:
+            answer = answer[0]  # what its steps leave comes beside the weights
+        found, remarks, is_bare = parts(answer), [], is_bare_answer(answer)
+        if self.arguments.takes_velocity and is_bare and "gradients" in found:
+            found["updated"] = found.pop("gradients")
         if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
             remarks.append("it changes the samples it is given, in place")
         weights = {role: given[role] for role in self.arguments.weights}
@@ -158,13 +212,35 @@ class Implementation:
             # All in one, in two lists, or layer by layer.
             whole = [part for role, part in weights.items() if role in ("weights", "biases")]
             found.setdefault("updated", whole[0] if len(whole) == 1 else whole or weights)
+            if is_bare and _numbers(found.get("gradients")) == _numbers(found["updated"]):
+                del found["gradients"]  # it returns what it has changed
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
-        # The cost and its derivatives are those of the mean, in which the note and the twin have them.
-        share = problem.inputs.shape[-2] if self.reduction == "sum" and problem.stated.reduction == "mean" else 1
-        reading = Reading(problem, self.form.layout, share, self.deepest_first)
-        reading.read(found)
-        return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
+        return Reply(problem, found, tuple(remarks), is_bare and "updated" not in found)
+
+    def read(self, reply: Reply) -> Answer:
+        """Read what it answered into the layout of the note.
+
+        Raises
+        ------
+        ImplementationError
+            If any of it cannot be read.
+        """
+        with _readable():
+            problem, found, remarks = reply.problem, dict(reply.found), list(reply.remarks)
+            if reply.is_bare and self.form.bare == "updated":
+                found["updated"] = found.pop("gradients")
+                remarks.append("what it returns is read as the weights after the step, near to which it lies")
+            if problem.is_online:
+                found = {name: part for name, part in found.items() if name == "updated"}
+                if not found:
+                    raise ImplementationError("it returned no updated weights, which online=True compares")
+            # The cost and its derivatives are those of the mean, in which the note and the twin have them.
+            share = problem.inputs.shape[-2] if self.reduction == "sum" and problem.stated.reduction == "mean" else 1
+            reading = Reading(problem, self.form, share, self.deepest_first)
+            reading.read(found)
+            remarks += reading.remarks
+            return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
 
     def takes_stacks(self, problem: Problem) -> bool:
         """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""
@@ -194,6 +270,23 @@ class Implementation:
         """Copies of what it is asked, by the role of the argument."""
         parts = self.form.parts(problem.weights, problem.inputs, problem.targets)
         return self.form.separately(parts) if "biases" in self.arguments.positional else parts
+
+
+def velocity(problem: Problem) -> list[FloatArray]:
+    """Return what is said to be left of the steps before: numbers of no meaning, like no weights and no gradient."""
+    dtype = problem.inputs.dtype
+    return [0.1 * np.cos(np.arange(w.size)).reshape(w.shape).astype(dtype) for w in problem.weights]
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Turn whatever an answer raises when it is looked at into one line."""
+    try:
+        yield
+    except ImplementationError:
+        raise
+    except Exception as raised:
+        raise ImplementationError(f"its answer cannot be read: {told(raised)}; expected {EXPECTED}") from None
 
 
 def load(target: str) -> Any:
@@ -262,6 +355,15 @@ def _identical(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, list):
         return isinstance(theirs, list) and len(mine) == len(theirs) and all(map(_identical, mine, theirs))
     return bool(mine == theirs)
+
+
+def _numbers(nested: Any) -> list[float]:
+    """All numbers of nested arrays, lists and dictionaries, in order."""
+    if isinstance(nested, Mapping):
+        nested = list(nested.values())
+    if isinstance(nested, (list, tuple)):
+        return [number for part in nested for number in _numbers(part)]
+    return [] if nested is None else np.ravel(nested).tolist()
 
 
 def _told_shapes(parts: Mapping[str, Any]) -> str:

@@ -31,10 +31,12 @@ class Layout:
     ----------
     name : of LAYOUTS
     biases : whether there are any
+    thresholds : whether they are those of an input of -1, and are handed out and come back negated
     """
 
     name: str
     biases: bool = True
+    thresholds: bool = False
 
     @property
     def is_paired(self) -> bool:
@@ -46,10 +48,15 @@ class Layout:
         """Whether each sample is a column."""
         return self.name == "columns"
 
+    def negated(self, w: FloatArray) -> FloatArray:
+        """Return our W with the sign of its biases that the layout has."""
+        return np.concatenate([w[..., :-1, :], -w[..., -1:, :]], axis=-2) if self.thresholds else w
+
     # Out.
 
     def weights_out(self, w: FloatArray) -> Any:
         """Return a copy of W as the layout has it: a matrix, or a list [weights, biases]."""
+        w = self.negated(w)
         if not self.is_paired:
             return copied(self._matrix_out(w))
         bias = copied(w[..., -1, :])

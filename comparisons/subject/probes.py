@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from itertools import count, islice
 from typing import Any
@@ -47,6 +47,11 @@ class Probe:
     rates: tuple[float, ...]
     single: Truth
 
+    def step_by_step(self) -> Probe:
+        """Return the same with a step after each sample."""
+        online = {id(truth): Truth(replace(truth.problem, online=True)) for truth in self.truths}
+        return replace(self, truths=tuple(online[id(truth)] for truth in self.truths))
+
 
 @lru_cache(maxsize=64)
 def probe(
@@ -59,6 +64,7 @@ def probe(
     reduction: str = "mean",
     one_rate: bool = False,
     stated: Statement = THE_NOTES,
+    online: bool = False,
 ) -> Probe:
     """Return the probe of this architecture; the numbers of samples equal no width unless one is given.
 
@@ -66,6 +72,7 @@ def probe(
     ----------
     one_rate : the same learning rate at each step, for who is not told
     stated : the cost and the like
+    online : whether there is a step after each sample
 
     Raises
     ------
@@ -92,7 +99,7 @@ def probe(
             made, fewest = drawn, unseen
         if not unseen or (batch == 1 and draw):
             break
-    return made
+    return made.step_by_step() if online else made
 
 
 def _drawn(
@@ -122,6 +129,7 @@ def far_probe(
     seed: int = 0,
     reduction: str = "mean",
     stated: Statement = THE_NOTES,
+    online: bool = False,
 ) -> Probe:
     """Return what is rarer: more layers, a wide one, one output; many samples, targets far from [0, 1], a large z.
 
@@ -135,14 +143,15 @@ def far_probe(
     # A softmax of one output is 1, whatever comes in.
     outputs = 2 if activation[-1] == "softmax" else 1
     sizes = (3, *(WIDE, *range(4, 2 + layers))[: layers - 1], outputs)
-    far = FAR if stated.cost.endswith("squared_error") else 0.0
+    far = FAR if stated.cost.endswith("squared_error") and not online else 0.0
     step = partial(_step, rate=learning_rate, reduction=reduction)
     for draw in range(FAR_DRAWS):
         rng = np.random.default_rng([seed, draw, len(sizes)])
         net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype, **asdict(stated))
         few, large = islice((n for n in count(SAMPLES + 1) if n not in sizes), 2)
         first = step(net, *_samples(net, rng, few))
-        many = step(net, *_samples(net, rng, MANY, far))
+        # A step after each of very many samples would take long.
+        many = step(net, *_samples(net, rng, 2 * large if online else MANY, far))
         inputs, targets = _samples(net, rng, large)
         large_inputs = LARGE / np.abs(inputs @ net.w(1).T).max() * inputs
         saturated = step(net, large_inputs.astype(net.dtype), targets)
@@ -151,7 +160,7 @@ def far_probe(
         made = Probe("-".join(map(str, sizes)), asked, (learning_rate,) * len(asked), single)
         if _tells(first) and _tells(many):
             break
-    return made
+    return made.step_by_step() if online else made
 
 
 def _tells(truth: Truth) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
-from comparisons.subject.layouts import Layout
+from comparisons.subject.forms import UNROLLED, Form
 from handnet.activations import FloatArray
 
 # The parts of an answer, and what else people call them.
@@ -56,6 +56,8 @@ def parts(answer: Any) -> dict[str, Any]:
         return {name: value for name, value in named if value is not None}
     if isinstance(answer, (str, bytes)) or not isinstance(answer, Iterable) or _is_number(answer):
         raise ImplementationError(f"it returned {kind(answer)}: expected {EXPECTED}")
+    if is_vector(answer):
+        return {"gradients": answer}
     entries = list(answer)
     at = _cost_among(entries)
     if at is None:
@@ -65,6 +67,36 @@ def parts(answer: Any) -> dict[str, Any]:
     if not whole:
         raise ImplementationError(f"it returned a cost and {kind(rest[0])}: expected {EXPECTED}")
     return {"cost": entries[at], **whole}
+
+
+def is_bare_answer(answer: Any) -> bool:
+    """Whether the gradients in an answer have no name that says so: W1 may be what W1 has become."""
+    if isinstance(answer, Mapping):
+        return all(re.fullmatch(r"(w|weights?|theta|b|bias(es)?)_?\d*", str(name).lower()) for name in answer)
+    return not any(hasattr(answer, name) for name in CALLED)
+
+
+def is_vector(value: Any) -> bool:
+    """Whether it is one array of one axis: all gradients in one."""
+    return _is_array(value) and len(value.shape) == 1 and value.shape[0] > 1
+
+
+def lies_at(value: Any, problem: Problem, form: Form) -> bool:
+    """Whether what has no name lies near the weights: in every layer it has about as much of them as they themselves.
+
+    A gradient has next to nothing of them.
+    """
+    reading = Reading(problem, form, 1)
+    try:
+        reading.read({"updated": value})
+    except ImplementationError:
+        return False
+    if reading.misfits:
+        return False
+    shares = [
+        float((reading.given["weight", l] * w).sum() / (w * w).sum()) for l, w in enumerate(problem.weights, start=1)
+    ]
+    return all(abs(share - 1) < 0.5 for share in shares)
 
 
 def _parts_of_mapping(answer: Mapping[Any, Any]) -> dict[str, Any]:
@@ -99,7 +131,8 @@ def _cost_among(entries: Sequence[Any]) -> int | None:
     if len(entries) not in (2, 3):
         return None
     numbers = [i for i, entry in enumerate(entries) if _is_number(entry)]
-    if not numbers and all(not _is_array(entry) for entry in entries[1:]) and _size(entries[0]) == 1:
+    others = entries[1:]
+    if not numbers and all(not _is_array(entry) or is_vector(entry) for entry in others) and _size(entries[0]) == 1:
         numbers = [0] if _is_array(entries[0]) else []
     return numbers[0] if len(numbers) == 1 else None
 
@@ -182,6 +215,8 @@ def _fit(pair: tuple[Any, Any], shape: tuple[int, int]) -> int:
 
 # In: the arrays.
 
+BIASES = "the biases of "
+
 
 class Reading:
     """Their arrays in our layout, one quantity after the other.
@@ -189,7 +224,7 @@ class Reading:
     Parameters
     ----------
     problem : what was asked
-    layout : of the answer
+    form : of the answer
     share : by which the cost and its derivatives are too large, where they are those of a sum
     deepest_first : quantities whose lists are known to come deepest layer first
 
@@ -199,12 +234,14 @@ class Reading:
         NaN where the answer has another shape; turned where only its transpose has the right one.
     misfits, turned : what to say of these, by key
     backwards : what to say of lists that come deepest first, by quantity
+    remarks : what else is worth knowing of how it was read
     """
 
-    def __init__(self, problem: Problem, layout: Layout, share: int, deepest_first: Collection[str] = ()) -> None:
-        self.problem, self.layout, self.share = problem, layout, share
+    def __init__(self, problem: Problem, form: Form, share: int, deepest_first: Collection[str] = ()) -> None:
+        self.problem, self.form, self.layout, self.share = problem, form, form.layout, share
+        self.remarks: list[str] = []
         self.deepest_first = deepest_first
-        self.top = len(problem.weights)
+        self.top, self.samples = len(problem.weights), problem.inputs.shape[-2]
         self.given: Quantities = {}
         self.misfits: dict[Key, str] = {}
         self.turned: dict[Key, str] = {}
@@ -240,21 +277,52 @@ class Reading:
 
     def _of_samples(self, quantity: str, value: Any, share: int) -> None:
         name = {"activation": "activations", "delta": "deltas"}[quantity]
-        columns = self.layout.in_columns
         entries = self._one_per_layer(name, _entries(name, value))
+        columns = self._in_columns(quantity, name, entries)
         expected = [self.problem.shape((quantity, l))[:: -1 if columns else 1] for l in range(1, self.top + 1)]
         for l, entry in enumerate(self._upward(quantity, name, entries, _shape, expected), start=1):
             key = (quantity, l)
             array = array_of(quantity_name(key), entry)
-            if array.ndim == 1:
-                array = array[:, np.newaxis] if columns else array[np.newaxis]
             rows_first = self.problem.shape(key)
+            if array.ndim == 1 and array.shape == rows_first[:1] and rows_first[1] == 1:
+                array = array[:, np.newaxis].T if columns else array[:, np.newaxis]  # one output
+            elif array.ndim == 1:
+                array = array[:, np.newaxis] if columns else array[np.newaxis]
             if self._take(key, array, rows_first[::-1] if columns else rows_first, share) and columns:
                 self.given[key] = self.given[key].T
 
+    def _in_columns(self, quantity: str, name: str, entries: list[Any]) -> bool:
+        """Whether each sample is a column: as it is handed out, unless all fit the other way round alone."""
+        columns = self.layout.in_columns
+        expected = [self.problem.shape((quantity, l))[:: -1 if columns else 1] for l in range(1, self.top + 1)]
+        shapes = [_shape(entry) for entry in entries]
+        turned = [shape[::-1] for shape in expected]
+        if shapes == expected or shapes not in (turned, turned[::-1]):
+            return columns
+        self.remarks.append(f"its {name} have the samples in {'rows' if columns else 'columns'}, and are read so")
+        return not columns
+
     def _of_weights(self, quantity: str, value: Any, share: int) -> None:
+        self._of_layers(quantity, value, share)
+        for l in range(1, self.top + 1):
+            self.given[quantity, l] = self.layout.negated(self.given[quantity, l])
+
+    def _is_one_layer(self, value: Any) -> bool:
+        """Whether what holds one layer is that layer itself: a matrix, or a pair."""
+        shape = self.problem.shape(("gradient", 1))
+        if self.layout.is_paired:
+            weight = self.layout.weight_shape(shape)
+            return isinstance(value, (list, tuple)) and len(value) == 2 and _shape(value[0]) in (weight, weight[::-1])
+        return _shape(value) in (shape, shape[::-1])
+
+    def _of_layers(self, quantity: str, value: Any, share: int) -> None:
         name = {"gradient": "gradients", "weight": "updated"}[quantity]
         shapes = [self.problem.shape((quantity, l)) for l in range(1, self.top + 1)]
+        if is_vector(value) and value.shape[0] == sum(map(math.prod, shapes)):
+            value = self.form.rolled_up(array_of(name, value), shapes)
+            self.remarks.append(f"its {name} come in one vector, read as {UNROLLED[self.form.unrolled]}")
+        if self.top == 1 and self._is_one_layer(value):
+            value = [value]
         if not self.layout.is_paired:
             expected = [self.layout.matrix_shape(shape) for shape in shapes]
             entries = self._upward(quantity, name, self._layers(name, value), _shape, expected)
@@ -279,7 +347,10 @@ class Reading:
             below = bias.reshape(1, columns) / share
         else:
             expected = self.layout.bias_shape(columns)
-            said = f"the biases of {quantity_name(key)} have shape {bias.shape}: expected {expected}"
+            said = f"{BIASES}{quantity_name(key)} have shape {bias.shape}: expected {expected}"
+            if bias.shape in ((self.samples, columns), (columns, self.samples)):
+                said = f"the biases' gradients are not summed over the samples: those of {said.removeprefix(BIASES)}"
+                said += " [biases_not_summed]"
             self.misfits.setdefault(key, said)
         self.given[key] = np.vstack([above, below])
 
@@ -300,6 +371,8 @@ class Reading:
 
     def _take(self, key: Key, array: FloatArray, expected: tuple[int, ...], share: int) -> bool:
         """Take the array if it has the shape expected, or is the weights of that shape transposed."""
+        if key[0] in ("gradient", "weight") and array.ndim == 1 and 1 in expected and array.size == math.prod(expected):
+            array = array.reshape(expected)  # of one output, or of one input
         text = f"{quantity_name(key)} has shape {array.shape}: expected {expected}"
         if array.shape != expected:
             if key[0] not in ("gradient", "weight") or array.shape != expected[::-1]:
@@ -368,6 +441,8 @@ def plain(value: Any) -> Any:
         return value.detach().cpu().numpy()
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
+    if isinstance(value, Mapping) and "weights" in value:
+        return plain(value["weights"])  # a node's own
     return value
 
 

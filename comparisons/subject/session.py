@@ -8,11 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from comparisons.mistakes.effects import MARGIN
-from comparisons.reference.quantities import Key, Problem, Quantities, quantity_name
+from comparisons.reference.quantities import Key, Quantities, quantity_name
 from comparisons.reference.truth import Pair, Truth
-from comparisons.subject.forms import Form, forms
 from comparisons.subject.implementation import Answer, Implementation
-from comparisons.subject.layouts import LAYOUTS, Layout
 from comparisons.subject.probes import Probe
 from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.distance import distance
@@ -134,6 +132,25 @@ class Session:
         given, _ = settled(answer.given, truth, self.trusting)
         return given.keys() == first.keys() and all(np.array_equal(given[key], value) for key, value in first.items())
 
+    def takes_first_alone(self) -> bool:
+        """Whether of several samples all but the first make no difference to the answer."""
+        truth = self.probe.truths[0]
+        problem = truth.problem
+        if self.trial is None or len(problem.inputs) == 1:
+            return False
+        inputs, targets = (np.concatenate([array[:1], array[:0:-1] / 2]) for array in (problem.inputs, problem.targets))
+        try:
+            given = self.implementation.ask(replace(problem, inputs=inputs, targets=targets), self.probe.rates[0]).given
+        except ImplementationError:
+            return False
+        first = {
+            key: value
+            for key, value in self.trial.given[0].items()
+            if key[0] in ("gradient", "weight") and key not in self.trial.misshapen
+        }
+        same = [np.array_equal(given[key], value, equal_nan=True) for key, value in first.items() if key in given]
+        return len(same) == len(first) > 0 and all(same)
+
     def silent(self) -> Session:
         """Return the session without its findings: nobody asked for it."""
         self.findings, self.misshapen = [], {}
@@ -210,43 +227,3 @@ def _changed_answer(trial: Trial) -> Key | None:
         if key not in again or not (distance(first[key], again[key]) <= tolerance).all():
             return key
     return None
-
-
-def hints(implementation: Implementation, probe: Probe, shallower: Probe | None) -> list[str]:
-    """Return with which other options an implementation that never answers would run.
-
-    Parameters
-    ----------
-    probe : one that it did not answer
-    shallower : one with fewer layers, where the number of layers is not fixed
-    """
-    found = []
-    for layout in LAYOUTS:
-        if layout != implementation.layout:
-            other = implementation.in_form(Form(Layout(layout, implementation.form.layout.biases)))
-            found += [f"it runs with layout={layout!r}"] if _runs(other, probe) else []
-    without = _without_biases(probe.truths[0].problem)
-    if implementation.form.layout.biases and any(
-        _answers(implementation.in_form(form), without, probe.rates[0]) for form in forms(biases=False)
-    ):
-        found.append("it runs with biases=False")
-    if shallower and _runs(implementation, shallower):
-        found.append(f"it runs with sizes={shallower.single.problem.sizes}")
-    return found
-
-
-def _without_biases(problem: Problem) -> Problem:
-    weights = tuple(w[..., :-1, :] for w in problem.weights) if problem.stated.biases else problem.weights
-    return replace(problem, weights=weights, stated=replace(problem.stated, biases=False))
-
-
-def _runs(implementation: Implementation, probe: Probe) -> bool:
-    return _answers(implementation, probe.truths[0].problem, probe.rates[0])
-
-
-def _answers(implementation: Implementation, problem: Problem, rate: float) -> bool:
-    try:
-        answer = implementation.ask(problem, rate)
-    except ImplementationError:
-        return False
-    return not answer.misfits

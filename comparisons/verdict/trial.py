@@ -68,6 +68,11 @@ class Trial:
         """Return the last step alone."""
         return replace(self, truths=self.truths[-1:], given=self.given[-1:], step=self.step + len(self.given) - 1)
 
+    def of_single_samples(self) -> Trial:
+        """Return the first step with a single sample alone; nothing where there is none."""
+        at = next((i for i, truth in enumerate(self.truths) if len(truth.problem.inputs) == 1), len(self.truths))
+        return replace(self, truths=self.truths[at : at + 1], given=self.given[at : at + 1], step=self.step + at)
+
     def of_network(self, network: tuple[int, ...]) -> Trial:
         """Return the trial of one network of a stack."""
         truths = tuple(Truth(truth.problem.of_network(network)) for truth in self.truths)

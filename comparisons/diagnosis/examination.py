@@ -1,0 +1,391 @@
+"""An implementation put to its probes; and where it is not right what else is tried, in order, each a small rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial, reduce
+
+import numpy as np
+
+from comparisons.diagnosis.diagnose import Diagnosis, diagnose
+from comparisons.diagnosis.statements import CONSISTENT, consistent_with, momentum_of, own_rate, stated_otherwise
+from comparisons.reference.quantities import Problem, Statement
+from comparisons.reference.truth import Truth
+from comparisons.subject.finding import found_form
+from comparisons.subject.forms import Form, forms
+from comparisons.subject.implementation import Implementation
+from comparisons.subject.layouts import Layout
+from comparisons.subject.probes import Probe, architectures, far_probe, probe, square
+from comparisons.subject.session import WITHOUT, Session, findings_of
+from comparisons.verdict.trial import Trial
+
+# What is tried is tried on numbers of its own, so that no answer is remembered from there.
+ASIDE = 1_000_003
+FIRST, ALONE = "it takes the first sample alone", "it runs with one sample alone"
+JUDGED = ", and is judged so: state "
+NOT_SUMMED = "[biases_not_summed]"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is stated of an implementation, and on what it is examined.
+
+    Attributes
+    ----------
+    activation, stated, online : of the network
+    reduction : of the probes: "sum" takes steps N times as large
+    layout : as it was stated; None finds it
+    sizes, batch : as they were stated; None leaves the choice to the probes
+    dtype, rate, seed : of the probes
+    one_rate : whether the learning rate is the same at each step, for who is not told
+    call : writes the call of check with these options in the place of those that were stated
+    """
+
+    activation: str | tuple[str, ...]
+    stated: Statement
+    online: bool
+    reduction: str
+    layout: str | None
+    sizes: tuple[int, ...] | None
+    batch: int | None
+    dtype: np.dtype
+    rate: float
+    seed: int
+    one_rate: bool
+    call: Callable[[Mapping[str, object]], str]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The sizes of the probes."""
+        return architectures(self.activation) if self.sizes is None else [self.sizes]
+
+    def probe(self, sizes: tuple[int, ...], seed: int = 0) -> Probe:
+        """Return the probe of these sizes."""
+        return probe(
+            sizes,
+            activation=self.activation,
+            batch=self.batch,
+            dtype=self.dtype,
+            learning_rate=self.rate,
+            seed=self.seed + seed,
+            reduction=self.reduction,
+            one_rate=self.one_rate,
+            stated=self.stated,
+            online=self.online,
+        )
+
+    def far_probe(self) -> Probe:
+        """Return the probe of what is rarer."""
+        how = (self.activation, self.dtype, self.rate, self.seed, self.reduction, self.stated, self.online)
+        return far_probe(*how)
+
+    def forms(self) -> list[Form]:
+        """Return the forms in which it may want its weights and samples."""
+        one_layer = len(self.shapes[0]) == 2
+        return forms(self.stated.biases, self.stated.cost == "cross_entropy", self.batch == 1, one_layer)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """An implementation, put to its probes.
+
+    Attributes
+    ----------
+    setting, implementation : who was asked what
+    sessions : one for each probe
+    told : a better diagnosis than that of the sessions
+    ahead : what was found by trying otherwise: no match, and said first
+    aside : what was found by trying otherwise, and hides nothing
+    rarer : whether the last session is of what is rarer, and of another depth
+    """
+
+    setting: Setting
+    implementation: Implementation
+    sessions: Sequence[Session]
+    told: Diagnosis | None = None
+    ahead: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    rarer: bool = False
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it answered all that it was asked, and nothing was wrong."""
+        wrong = any(m.is_wrong for session in self.sessions for m in session.measured)
+        turned = any(trial.turned for trial in self.trials)
+        return not (wrong or turned or self.findings) and all(session.trial for session in self.sessions)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis | None:
+        """What is wrong first, and why; of what is rarer by itself, since all else was right."""
+        if self.told:
+            return self.told
+        sessions = self.sessions[-1:] if self.rarer else self.sessions
+        trials = [session.trial for session in sessions if session.trial]
+        measured = [m for session in sessions for m in session.measured]
+        alone = next((session.single for session in sessions if session.single), None)
+        if not trials:
+            return None
+        of_single = None
+        if self.setting.online:
+            # Where there is one sample, and one step, everything can be said; but it has to explain the others too.
+            singles = [trial for trial in (trial.of_single_samples() for trial in trials) if trial.truths]
+            places = {(trial.case, trial.step) for trial in singles}
+            of_single = diagnose(singles, [m for m in measured if (m.case, m.step) in places]) if singles else None
+        of_all = diagnose(trials, measured, alone)
+        return of_single if of_single and of_all and of_single.mistakes == of_all.mistakes else of_all
+
+    @property
+    def runs(self) -> bool:
+        """Whether on unequal widths it answered, and anything of it in the right shape."""
+        trial = self.sessions[0].trial
+        return bool(trial and any(key not in trial.misshapen for given in trial.given for key in given))
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is wrong beyond the numbers."""
+        return (*self.ahead, *findings_of(self.sessions))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is worth knowing and not wrong."""
+        return tuple(dict.fromkeys([*self.aside, *(said for session in self.sessions for said in session.remarks)]))
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """What it was asked and answered, probe by probe."""
+        return [session.trial for session in self.sessions if session.trial]
+
+    @property
+    def asked(self) -> list[Truth]:
+        """What autograd says of each question that it answered."""
+        trials = (trial for session in self.sessions for trial in (session.trial, session.single) if trial)
+        return [truth for trial in trials for truth in trial.truths]
+
+    @property
+    def usual(self) -> list[Trial]:
+        """The trials that show every known mistake: all but one of what is rarer."""
+        sessions = self.sessions[:-1] if self.rarer else self.sessions
+        return [session.trial for session in sessions if session.trial]
+
+    @property
+    def problem(self) -> Problem:
+        """The problem of a single sample."""
+        return self.sessions[0].probe.single.problem
+
+    def put(self, implementation: Implementation, aside: str, **changes: object) -> Examination:
+        """Return another examination: of this implementation, in a setting with these changes."""
+        setting = replace(self.setting, **changes)  # type: ignore[arg-type]
+        return replace(examine(implementation, setting), ahead=self.ahead, aside=(*self.aside, *filter(None, [aside])))
+
+
+def examine(implementation: Implementation, setting: Setting, trusting: bool = True) -> Examination:
+    """Put an implementation to the probes of a setting.
+
+    Parameters
+    ----------
+    trusting : as in `settled`
+    """
+    sessions: list[Session] = []
+    for sizes in setting.shapes:
+        sessions.append(Session(implementation, setting.probe(sizes), trusting))
+        # Where all widths are equal, the shapes do not tell.
+        implementation = implementation.read_backwards({*implementation.deepest_first, *sessions[-1].backwards})
+    equal = square(len(setting.shapes[0]) - 1)
+    if equal not in setting.shapes and any(session.misfit for session in sessions):
+        # On equal widths a missing transpose computes, and can be named.
+        extra = Session(implementation, setting.probe(equal), trusting)
+        sessions.append(extra.silent() if extra.misfit else extra)
+    return Examination(setting, implementation, sessions)
+
+
+# What else is tried, in order. Each takes an examination, and returns it, or a better one.
+
+
+def in_another_form(seen: Examination) -> Examination:
+    """The form is found by trying; a layout that was stated is kept, unless it does not run in it."""
+    setting = seen.setting
+    if seen.is_right:
+        return seen
+    stated = setting.layout is not None and seen.runs
+    candidates = [form for form in setting.forms() if not stated or form.layout == seen.implementation.form.layout]
+    truth = setting.probe(setting.shapes[0], seed=ASIDE).truths[0]
+    form = found_form(seen.implementation, truth, setting.rate, candidates)
+    if form is None:
+        return seen
+    other = seen.implementation.in_form(form)
+    said = f"it is called with {form}" if str(form) != str(seen.implementation.form) else ""
+    if setting.layout and form.layout.name != setting.layout:
+        said = f"it wants layout={form.layout.name!r}, not {setting.layout!r}; judged so"
+    return seen.put(other, said)
+
+
+def without_biases(seen: Examination) -> Examination:
+    """Code that has no biases says so by running in no form that has any."""
+    setting = seen.setting
+    if seen.runs or not setting.stated.biases:
+        return seen
+    bare = seen.implementation.in_form(Form(Layout(seen.implementation.layout, biases=False)))
+    other = seen.put(bare, "", stated=replace(setting.stated, biases=False))
+    other = in_another_form(other)
+    if not other.runs:
+        return seen
+    line = f"{CONSISTENT}biases=False" if other.is_right else f"it has no biases{JUDGED}biases=False"
+    return replace(other, ahead=(f"{line}\nNext: {setting.call({'biases': False})}",))
+
+
+def one_sample_at_a_time(seen: Examination) -> Examination:
+    """Code that takes one sample at a time is asked so; where it answers several all the same, that is no match."""
+    setting, implementation = seen.setting, seen.implementation
+    if seen.is_right or setting.batch is not None or setting.online:
+        return seen
+    not_summed = any(NOT_SUMMED in finding for finding in seen.findings)
+    takes_first = bool(seen.trials) and not not_summed and seen.sessions[0].takes_first_alone()
+    if seen.trials and not takes_first and not not_summed:
+        return seen
+    other = in_another_form(replace(seen, aside=implementation.described).put(implementation, "", batch=1))
+    if not_summed and not (implementation.is_class and other.is_right):
+        said = f"one sample at a time it is right: {setting.call({'batch': 1})}"
+        return replace(seen, aside=(*seen.aside, said)) if other.is_right else seen
+    if not other.runs:
+        return seen
+    if other.implementation.form.vector:
+        # It wants no more than one; else it may be a mistake that more of them raise.
+        return replace(other, aside=(*other.aside, "it takes one sample at a time: judged with batch=1"))
+    line = f"{CONSISTENT}batch=1" if other.is_right else f"{FIRST if takes_first else ALONE}{JUDGED}batch=1"
+    line = f"{line}\nNext: {setting.call({'batch': 1})}"
+    return explained(seen, other, line) if takes_first else replace(other, ahead=(*other.ahead, line))
+
+
+def explained(seen: Examination, other: Examination, line: str) -> Examination:
+    """The verdicts as stated, explained by what another statement makes of them."""
+    if not seen.diagnosis:
+        return seen
+    if other.is_right or not other.diagnosis:
+        return replace(seen, told=consistent_with(seen.diagnosis, line))
+    diagnosis = replace(other.diagnosis, message=f"{line}\n{other.diagnosis}")
+    return replace(seen, told=diagnosis, implementation=other.implementation, aside=other.aside)
+
+
+def with_momentum(seen: Examination) -> Examination:
+    """Steps that go on with what is left of those before."""
+    if seen.told or not seen.trials or not _gives_weights_alone(seen):
+        return seen
+    line = momentum_of(seen.trials, seen.implementation.arguments.takes_velocity)
+    if line and seen.diagnosis and not seen.findings:
+        return replace(seen, told=consistent_with(seen.diagnosis, line))
+    return replace(seen, ahead=(line, *seen.ahead)) if line else seen
+
+
+def _gives_weights_alone(seen: Examination) -> bool:
+    return all(key[0] == "weight" for trial in seen.trials for _, key, _, _ in trial.answers())
+
+
+def with_its_own_steps(seen: Examination) -> Examination:
+    """Code that steps at a learning rate of its own, or after each sample, may be wrong in something else besides."""
+    if seen.told or not _is_open(seen) or not _gives_weights_alone(seen):
+        return seen
+    setting = seen.setting
+    rate = own_rate(seen.trials) if setting.one_rate else None
+    for online in dict.fromkeys((setting.online, setting.batch != 1)):
+        options: dict[str, object] = {"online": True} if online and not setting.online else {}
+        options |= {"learning_rate": rate} if rate else {}
+        if not options:
+            continue  # it has been tried
+        call = partial(_with, setting.call, options)
+        other = with_another_statement(
+            seen.put(seen.implementation, "", online=online, rate=rate or setting.rate, call=call)
+        )
+        written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        if other.is_right:
+            return explained(seen, other, f"{CONSISTENT}{written}\nNext: {call({})}")
+        if other.told:
+            message = other.told.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
+            return replace(seen, told=replace(other.told, message=message))
+        if other.diagnosis and other.diagnosis.is_settled:
+            return explained(seen, other, f"with {written} more of it is explained\nNext: {call({})}")
+    return seen
+
+
+def _with(
+    call: Callable[[Mapping[str, object]], str], options: Mapping[str, object], instead: Mapping[str, object]
+) -> str:
+    """The call with these options too."""
+    return call({**options, **instead})
+
+
+def with_their_mean_left_out(seen: Examination) -> Examination:
+    """Deltas that are wrong either way: perhaps the 1/N was in them after all."""
+    if _is_open(seen) and WITHOUT in seen.remarks:
+        other = examine(seen.implementation, seen.setting, trusting=False)
+        if other.diagnosis and other.diagnosis.is_settled:
+            return replace(other, ahead=seen.ahead, aside=seen.aside)
+    return seen
+
+
+def as_float32(seen: Examination) -> Examination:
+    """What is wrong besides shows where float32 is no mistake."""
+    if not (_is_open(seen) and seen.setting.dtype == np.float64 and _is_float32(seen.trials)):
+        return seen
+    besides = examine(seen.implementation, replace(seen.setting, dtype=np.dtype(np.float32))).diagnosis
+    if not (besides and besides.mistakes):
+        return seen
+    both = ("single_precision", *besides.mistakes)
+    message = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
+    return replace(seen, told=replace(besides, mistakes=both, message=message))
+
+
+def _is_open(seen: Examination) -> bool:
+    """Whether something is wrong that no mistake explains."""
+    return bool(seen.diagnosis and not seen.diagnosis.is_settled)
+
+
+def _is_float32(trials: Sequence[Trial]) -> bool:
+    answers = [given for trial in trials for _, _, given, _ in trial.answers()]
+    return bool(answers) and all((given.astype(np.float32) == given).all() for given in answers)
+
+
+def with_another_statement(seen: Examination) -> Examination:
+    """Right up to a convention is no mistake, but no match either."""
+    line = stated_otherwise(seen.trials, seen.setting.call, seen.setting.one_rate) if seen.diagnosis else ""
+    return replace(seen, told=consistent_with(seen.diagnosis, line)) if line and seen.diagnosis else seen
+
+
+def further(seen: Examination) -> Examination:
+    """What was right so far is put to a probe of another depth, whose diagnosis is its own."""
+    setting = seen.setting
+    if not seen.is_right or setting.sizes is not None or setting.batch is not None:
+        return seen
+    last = Session(seen.implementation, setting.far_probe())
+    if not last.trial:
+        last.remarks.append(f"it runs with sizes={setting.probe(setting.shapes[0]).single.problem.sizes}")
+    return replace(seen, sessions=[*seen.sessions, last], rarer=True)
+
+
+def with_fewer_layers(seen: Examination) -> Examination:
+    """Code that never answers is told with how many layers it would run."""
+    setting = seen.setting
+    if not seen.trials and isinstance(setting.activation, str) and setting.sizes is None:
+        sizes = architectures(["sigmoid"] * 2)[0]
+        if Session(seen.implementation, setting.probe(sizes)).trial:
+            return replace(seen, aside=(*seen.aside, f"it runs with sizes={sizes}"))
+    return seen
+
+
+RULES: tuple[Callable[[Examination], Examination], ...] = (
+    in_another_form,
+    without_biases,
+    one_sample_at_a_time,
+    with_their_mean_left_out,
+    as_float32,
+    with_another_statement,
+    with_momentum,
+    with_its_own_steps,
+)
+LAST = (further, with_fewer_layers)
+
+
+def examined(implementation: Implementation, setting: Setting) -> Examination:
+    """Return what comes of the implementation, each rule tried in order."""
+    start = replace(examine(implementation, setting), aside=implementation.described)
+    return reduce(lambda seen, rule: rule(seen), (*RULES, *LAST), start)
