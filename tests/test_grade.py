@@ -136,7 +136,9 @@ def test_what_is_wrong_in_a_deeper_network_alone_is_laid_at_its_layer():
 
 def test_what_could_not_be_judged_earns_nothing_and_is_said():
     def in_tanh(weights, inputs, targets):
-        return Network(weights, "tanh").backprop(inputs, targets).gradients
+        lowest, *others = Network(weights, "tanh").backprop(inputs, targets).gradients
+        # Rounding is not expected to do that, but in five layers of float32 nobody can be sure.
+        return [lowest * np.float32(1.001), *others]
 
     options = {"sizes": [64, 64, 64, 64, 64, 10], "activation": "tanh", "dtype": "float32"}
     earned = grade(in_tanh, {"points": {"gradient": 1, "gradient 1": 2}} | options)
