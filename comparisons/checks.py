@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
+from comparisons.diagnosis.line import with_line
 from comparisons.diagnosis.statements import consistent_with, stated_otherwise
 from comparisons.mistakes.effects import blind
 from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
@@ -284,6 +285,8 @@ def check(
         consistent = stated_otherwise(put.trials, call) if put.diagnosis else ""
         if consistent and put.diagnosis:
             put = replace(put, diagnosis=consistent_with(put.diagnosis, consistent))
+        elif put.diagnosis:
+            put = replace(put, diagnosis=with_line(put.diagnosis, implementation, float(learning_rate)))
         usual = put.trials  # which already show every known mistake
         if put.is_right and sizes is None and batch is None:
             far = far_probe(names, dtype, float(learning_rate), seed, summed, stated)
@@ -361,6 +364,11 @@ def _put(
     if equal not in sizes and any(session.misfit for session in sessions):
         # On equal widths a missing transpose computes, and can be named.
         extra = Session(implementation, made(equal), trusting)
+        sessions.append(extra.silent() if extra.misfit else extra)
+    if all(session.misfit for session in sessions):
+        # With as many samples as nodes a transpose that is missing on the axis of the samples computes, too.
+        as_many = replace(made(equal, batch=equal[0]), name=f"{equal[0]} samples of {'-'.join(map(str, equal))}")
+        extra = Session(implementation, as_many, trusting)
         sessions.append(extra.silent() if extra.misfit else extra)
     trials = [session.trial for session in sessions if session.trial]
     measured = [m for session in sessions for m in session.measured]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_of_all
-from comparisons.diagnosis.patterns import Pattern, pattern_of
+from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_between, factor_of_all
+from comparisons.diagnosis.patterns import Pattern, pattern_of, scaled_parts
 from comparisons.diagnosis.single_sample import read_off_single
+from comparisons.diagnosis.speech import Speech
 from comparisons.diagnosis.wording import (
     evidence,
     explanation,
@@ -19,6 +20,7 @@ from comparisons.diagnosis.wording import (
 )
 from comparisons.diagnosis.wrong import Wrong, of_measured
 from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.lineup import Lineup, alone
 from comparisons.mistakes.variants import Variant, overridden
 from comparisons.reference.quantities import Key, quantity_name
 from comparisons.verdict.distance import distance
@@ -30,6 +32,9 @@ COST = ("cost", None)
 SAY_MORE = (
     "Next: the error is here, or in what it is computed from: return activations and deltas too, and I can say which."
 )
+FACTOR_OF_ALL = (
+    "Next: look at the error of the output, at the 1/N, and at what you return: one factor is in all derivatives."
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,12 @@ class Diagnosis:
     ----------
     first_wrong : (quantity, layer), or None where nothing could be compared
     mistakes : ids of the simplest explanation, empty if none fits
-        Of MISTAKES, or what else has a name: biases_not_summed, other_factor, summed_over_nodes.
+        Of MISTAKES, or what else has a name: biases_not_summed, other_factor, scaled, summed_over_nodes.
     candidates : every explanation that fits, as text, the simplest first
     message : a short paragraph, what str() gives
     exactly : whether the explanation gives all digits of all numbers by itself, under no factor
+    wrong : the first wrong array, of which its line may be found; None where there is none
+    factor : of all derivatives, which may be in that array or not
     """
 
     first_wrong: Key | None
@@ -51,6 +58,8 @@ class Diagnosis:
     candidates: tuple[str, ...]
     message: str
     exactly: bool = True
+    wrong: Wrong | None = field(default=None, repr=False, compare=False)
+    factor: float = 1.0
 
     @property
     def is_settled(self) -> bool:
@@ -119,10 +128,29 @@ def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, tr
     should_be = should_be_text(made, trials[0])
     if found[0].mistakes == ("single_precision",):
         should_be = "Should be: float64 throughout, or checked with dtype float32."
-    said = [headline(key, trials[0], how), explanation(found, key, seen, trials), should_be]
-    message = "\n".join([*said, evidence(shown)])
+    said = [headline(key, trials[0], how, shown), explanation(found, key, seen, trials), should_be]
+    message = "\n".join([*said, evidence(shown, trials[0])])
     exactly = not found[0].factor and not found[0].digits
-    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message, exactly)
+    array, factor = _made_array(found[0], made, trials[0])
+    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message, exactly, array, factor)
+
+
+def _made_array(variant: Variant, made: Key, trial: Trial) -> tuple[Wrong | None, float]:
+    """The array that the mistakes make wrong first, of the first step at which that shows; and the factor over it."""
+    lineup, array, factor = Lineup([variant]), None, 1.0
+    for truth, answer in zip(trial.truths, trial.given, strict=True):
+        mistaken = alone(lineup.run(truth.problem), 0, truth.problem)
+        if lineup.misfits:
+            return None, 1.0
+        derived = [key for key in answer if key[0] in DERIVATIVES and variant.factor]
+        factors = (factor_between(answer[key], mistaken[key], truth.derived[key][1]) for key in derived)
+        array, factor = (
+            Wrong(made, mistaken[made], *truth.derived[made], truth.problem),
+            next(filter(None, factors), 1.0),
+        )
+        if not array.is_right and np.unique(array.hand).size > 2:
+            break
+    return array, factor
 
 
 def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence[Trial]) -> Diagnosis:
@@ -132,19 +160,26 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     # The sentence and the number under it are of the same step of the same probe.
     patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
     shown, pattern = next((pair for pair in patterns if pair[1].said), patterns[0])
-    if factor := _factor_of_all(seen[0].key, trials):
-        how, shown, pattern = "", seen[0], factor
+    factor = _factor_of_all(seen[0].key, trials)
+    if scaled := factor or (None if how else _factor_of_parts(seen[0].key, trials)):
+        how, shown, pattern = "", seen[0], scaled
     name = (pattern.name,) if pattern.name else ()
-    why = f"Why: {pattern.said} [{pattern.name}]." if name else "Why: no known mistake explains it."
-    if pattern.said and not name:
-        why = f"{why.rstrip('.')}; {pattern.said}."
+    said = Speech.of(trials[0]).of_note(pattern.said)
+    why = f"Why: {said} [{pattern.name}]." if name else "Why: no known mistake explains it."
+    if said and not name:
+        why = f"{why.rstrip('.')}; {said}."
     mend = (
-        SAY_MORE
-        if not how and not name and _could_come_from_above(shown.key, trials)
-        else should_be_text(shown.key, trials[0])
+        FACTOR_OF_ALL
+        if factor
+        else (
+            SAY_MORE
+            if not how and not name and _could_come_from_above(shown.key, trials)
+            else should_be_text(shown.key, trials[0])
+        )
     )
-    lines = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
-    return Diagnosis(shown.key, name, name, "\n".join(lines))
+    lines = [headline(shown.key, trials[0], how, shown), why, mend, evidence(shown, trials[0])]
+    # A factor may be all that is seen of what is wrong.
+    return Diagnosis(shown.key, name, name, "\n".join(lines), pattern.name != "scaled", shown)
 
 
 def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
@@ -152,7 +187,15 @@ def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
     factor, name = factor_of_all(trials) if first[0] in DERIVATIVES else ("", "")
     which = f", which is {name}" if name else ""
     it = "its step" if first[0] == "weight" else "it"
-    return Pattern(f"{it} is {factor} times autograd's{which}, and so are all derivatives") if factor else None
+    said = f"{it} is {factor} times autograd's{which}, and so are all derivatives"
+    return Pattern(said, "scaled") if factor else None
+
+
+def _factor_of_parts(first: Key, trials: Sequence[Trial]) -> Pattern | None:
+    """What to say where some gradients, or a part of some, are autograd's but for a factor, and all else is right."""
+    quantities = {key[0] for trial in trials for step in trial.given for key in step}
+    alone = first[0] == "gradient" or (first[0] == "weight" and "gradient" not in quantities)
+    return scaled_parts(first[0], trials) if alone else None
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:

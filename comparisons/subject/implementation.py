@@ -21,7 +21,9 @@ from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.arguments import arguments_of
 from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
+from comparisons.subject.names import names_of
 from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, parts
+from comparisons.verdict.trial import Called
 
 REDUCTIONS = ("mean", "sum")
 # Frames of our own code are no part of what somebody's code raised, nor are those of Python's library and of packages.
@@ -42,6 +44,7 @@ class Answer:
     ----------
     given, misfits, turned, backwards : as `Reading` has them
     remarks : what is worth knowing and not wrong
+    called : what its author calls the arrays
     """
 
     given: Quantities
@@ -49,6 +52,7 @@ class Answer:
     turned: dict[Key, str]
     backwards: dict[str, str]
     remarks: tuple[str, ...]
+    called: Called
 
     def right_way_up(self) -> Quantities:
         """Return what is given, with NaN too where it had to be turned, or its list read backwards."""
@@ -164,7 +168,8 @@ class Implementation:
         share = problem.inputs.shape[-2] if self.reduction == "sum" and problem.stated.reduction == "mean" else 1
         reading = Reading(problem, self.form.layout, share, self.deepest_first)
         reading.read(found)
-        return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
+        called = names_of(answer, reading.sources)
+        return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks), called)
 
     def takes_stacks(self, problem: Problem) -> bool:
         """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""
