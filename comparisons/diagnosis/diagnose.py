@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_between, factor_of_all
-from comparisons.diagnosis.patterns import Pattern, pattern_of, scaled_parts
+from comparisons.diagnosis.patterns import Pattern, patterns_of, scaled_parts
 from comparisons.diagnosis.single_sample import read_off_single
 from comparisons.diagnosis.speech import Speech
 from comparisons.diagnosis.wording import (
@@ -158,8 +158,8 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     if read_off and read_off.key[0] == "delta":
         how, wrong = ", read off the gradients of a single sample", [read_off]
     # The sentence and the number under it are of the same step of the same probe.
-    patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
-    shown, pattern = next((pair for pair in patterns if pair[1].said), patterns[0])
+    patterns = zip(wrong, patterns_of(wrong, trials), strict=True)
+    shown, pattern = next((pair for pair in patterns if pair[1].said), (wrong[0], Pattern("")))
     factor = _factor_of_all(seen[0].key, trials)
     if scaled := factor or (None if how else _factor_of_parts(seen[0].key, trials)):
         how, shown, pattern = "", seen[0], scaled

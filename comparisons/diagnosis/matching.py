@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -33,6 +34,10 @@ FEWEST = 6
 SAME, NAMED = 1e-6, 1e-9
 # Or to so many units of rounding, where these are coarser: of float32.
 COARSE = 64
+# Of 2, N, m_L and m_0 in a factor, the simplest first.
+POWERS = sorted(
+    product((1, -1, 0), (2, 1, -1, -2, 0), (1, -1, 0), (1, -1, 0)), key=lambda powers: sum(map(abs, powers))
+)
 # Difference quotients are right to at least so large a part of the largest number.
 ROUGH = 1e-4
 # They have fewer digits than this: the best round by 1e-12 of their size.
@@ -299,20 +304,13 @@ def factor_names(factor: float | None, problem: Problem) -> list[str]:
     if factor is None:
         return []
     sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
-    powers = product((1, -1, 0), (2, 1, -1, -2, 0), (1, -1, 0), (1, -1, 0))
     names = []
-    for tried in sorted(powers, key=lambda tried: sum(map(abs, tried))):
-        value = float(np.prod([size**power for size, power in zip(map(float, sizes.values()), tried, strict=True)]))
-        if np.isclose(abs(factor), value, rtol=_coarse(problem, NAMED), atol=0.0):
-            above, below = (
-                " ".join(
-                    name + "^2" * (abs(power) == 2)
-                    for name, power in zip(sizes, tried, strict=True)
-                    if power * side > 0
-                )
-                for side in (1, -1)
-            )
-            above = above or "1"
+    for powers in POWERS:
+        value = math.prod(float(size) ** power for size, power in zip(sizes.values(), powers, strict=True))
+        if abs(abs(factor) - value) <= _coarse(problem, NAMED) * value:
+            parts = [(name + "^2" * (abs(power) > 1), power) for name, power in zip(sizes, powers, strict=True)]
+            above = " ".join(name for name, power in parts if power > 0) or "1"
+            below = " ".join(name for name, power in parts if power < 0)
             names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
     return names
 
@@ -347,10 +345,8 @@ def _single_precision(trials: Sequence[Trial]) -> bool:
     if trials[0].truths[0].problem.inputs.dtype == np.float32:
         return False
     answers = [answer for trial in trials for answer in trial.answers()]
-    if any(
-        not (distance(actual, expected) <= 1e-3 * np.abs(expected).max()).all()
-        for _, _, actual, (expected, _) in answers
-    ):
+    sides = [(actual, expected) for _, _, actual, (expected, _) in answers]
+    if any(not (distance(actual, expected) <= 1e-3 * np.abs(expected).max()).all() for actual, expected in sides):
         return False
     are_float32 = are_rounded = True
     wrong = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import NamedTuple
 
@@ -39,13 +39,25 @@ class Pattern(NamedTuple):
 Candidate = tuple[Pattern, Callable[[], FloatArray]]
 
 
-def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) -> Pattern:
+def patterns_of(alike: Sequence[Wrong], trials: Sequence[Trial]) -> Iterator[Pattern]:
     """What the numbers have in common with autograd's, where no known mistake explains them.
 
     Parameters
     ----------
-    alike : the same quantity wherever it is wrong, in other steps and networks too
+    alike : a quantity wherever it is wrong, in several steps and networks
+
+    Yields
+    ------
+    pattern : of each of them in turn, with nothing said where there is none
     """
+    of_other_vectors = cache(lambda: _of_other_vectors(alike))
+    for wrong in alike:
+        yield _pattern_of(wrong, alike, trials, of_other_vectors)
+
+
+def _pattern_of(
+    wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial], of_other_vectors: Callable[[], Pattern | None]
+) -> Pattern:
     actual, expected = _compared(wrong)
     if not np.isfinite(actual).all():
         return Pattern("it is not finite")
@@ -54,7 +66,7 @@ def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) ->
         return Pattern(factor, "scaled")
     if off := _off_by(it, actual, expected):
         return Pattern(off)
-    if other := _of_other_vectors(alike):
+    if other := of_other_vectors():
         return other
     if whole := _another(wrong, trials):
         return Pattern(whole)

@@ -158,7 +158,7 @@ class Speech:
             (r"sigma\(w\^\((\d+)\) a\^\(\d+\)\)", self._without_biases),
             (r"delta\^\((\d+)\) A\^\((\d+)\)", self._gradient),
             (r"(\()?a\^\((\d+)\)(\)\^T)? (\()?delta\^\((\d+)\)(\)\^T)?(?= )?", self._pair),
-            (r"D\^\((\d+)\) (?=\(|\w+ @|e\b|e\^|a\^|z\^|delta|D\^|T\b|c\b)(.+?)(?=, |; |$)", self._with_slope),
+            (r"D\^\((\d+)\) (?=\(|\S+ @|e\b|e\^|a\^|z\^|delta|D\^|T\b|c\b)(.+?)(?=, |; |$)", self._with_slope),
             (r"\be sigma'", "e * sigma'"),
             (r"sigma'\((\w)\^\((\d+)\)\)", lambda m: f"{self.activation[int(m[2]) - 1]}'({m[1]}{m[2]})"),
             (r"D\^\((\d+)\)", lambda m: self._slope(int(m[1]))),
@@ -167,7 +167,7 @@ class Speech:
             (r"\b(?:a|A)\^\((\d+)\)", lambda m: self.name("activation", int(m[1]))),
             (r"\b(z|e)\^\((\d+)\)", r"\1\2"),
             (r"\b[wW]\^\((\d+)\)", r"W\1"),
-            (r"\bgamma\b", "learning_rate"),
+            (r"\bgamma ", "learning_rate * "),
             (r"(?<![\w/'])c\b(?!')", "dC/da"),
         ):
             text = re.sub(pattern, write, text)

@@ -82,11 +82,12 @@ def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequenc
     for name in found[0].mistakes:
         made = where_made(Variant((name,), found[0].placement), seen, trials)
         kind = MISTAKES[name]
-        formula, why = (speech.of_note(_with_numbers(text, made[1])) for text in (kind.formula, kind.summary))
+        summary = kind.summary[0].lower() + kind.summary[1:].rstrip(".")
+        formula, why = (speech.of_note(_with_numbers(text, made[1])) for text in (kind.formula, summary))
         subject = "it equals" if made == key and not found[0].factor else f"{speech.quantity(made)} equals"
         if order.index(made) < order.index(key):
             subject = f"it follows from {speech.quantity(made)}, which equals"
-        parts.append(f"{subject} {formula}: {why[0].lower()}{why[1:].rstrip('.')} [{name}]")
+        parts.append(f"{subject} {formula}: {why} [{name}]")
     placement = found[0].placement.replace("hidden", "the hidden layers")
     where = "" if placement == "everywhere" else f", in {placement} only"
     others = [str(variant) for variant in found[1:]]

@@ -10,6 +10,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -42,6 +43,8 @@ def line_of(function: Callable[..., Any], call: Callable[[], Any], wanted: Seque
     -------
     text : empty where no statement is found, the source is not there, or the statement only calls something else
     """
+    while isinstance(function, partial):
+        function = function.func
     code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
     wanted = [one for one in wanted if np.isfinite(one).all() and np.unique(one[one != 0]).size >= FEWEST]
     if code is None or code.co_name == "<lambda>" or not wanted:
