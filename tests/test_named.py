@@ -116,7 +116,12 @@ VECTORS = {
         {},
         "sigmoid'(z1) stands where a1 belongs",
     ),
-    "the error, N times": ("weights", only(3, lambda p, l: p.a[2].T @ (p.a[3] - p.t)), {}, "N times"),
+    "the error, N times": (
+        "weights",
+        only(3, lambda p, l: p.a[2].T @ (p.a[3] - p.t)),
+        {},
+        "N times e3 stands where delta3 belongs; e3 is delta3 without its slope",
+    ),
     "the output's delta": (
         "weights",
         only(1, lambda p, l: p.x.T @ p.d[3]),
@@ -133,7 +138,7 @@ VECTORS = {
         "biases",
         only(2, lambda p, l: p.a[2].mean(axis=0)),
         {},
-        "a2 stands where delta2 belongs, 1 / N times",
+        "in the biases 1 / N times a2 stands where delta2 belongs",
     ),
     "float32": ("weights", only(2, lambda p, l: p.z[1].T @ p.d[2]), FLOAT32, "z1 stands where a1 belongs"),
     "a passed down": ("passed", only(3, lambda p, l: p.a[3]), {}, "it equals (a3 @ W3.T) * sigmoid'(z2)"),

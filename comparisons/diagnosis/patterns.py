@@ -35,7 +35,7 @@ class Pattern(NamedTuple):
     name: str = ""
 
 
-# What it may have been computed as, in words, and its value.
+# What it may have been computed as, in words with a place for a factor, and its value.
 Candidate = tuple[Pattern, Callable[[], FloatArray]]
 
 
@@ -108,7 +108,8 @@ def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
     if not all(names.values()):
         return None
     layers: dict[tuple[str, str], list[int]] = {}
-    for (part, l), name in sorted(names.items()):
+    # The weights before the biases.
+    for (part, l), name in sorted(names.items(), reverse=True):
         if name != "1":
             layers.setdefault((part, name), []).append(l)
     what = "the step of the" if quantity == "weight" else "the gradient of the"
@@ -136,7 +137,8 @@ def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
     if len(factors) < len(alike) or sum(int((_compared(one)[1] != 0).sum()) for one in alike) < 2:
         return ""
     name, own = common_factor(factors), _factor_of(wrong)
-    if not name or own is None:
+    # Wrong by a few roundings is no factor.
+    if name in ("", "1") or own is None:
         return ""
     plain = name.lstrip("-").replace(".", "").replace("e-", "").replace("e+", "").isdecimal()
     return f"{it} is {name} times autograd's" if plain else f"{it} is {own:.10g} times autograd's, which is {name}"
@@ -248,12 +250,12 @@ def _simplest(
                     fits.setdefault(pattern, []).append((one.problem, factor))
     names = {p: common_factor(factors) for p, factors in fits.items() if len(factors) == len(wrong)}
     if (exact := next((p for p, name in names.items() if name == "1"), None)) is not None:
-        return exact
+        return Pattern(exact.said.format(times=""), exact.name)
     # One number is always some factor times another.
     if sum(one.hand[rows].size - 1 for one, rows in wrong) < 2:
         return None
-    scaled = next(((p, name) for p, name in names.items() if name), None)
-    return Pattern(f"{scaled[0].said}, {scaled[1]} times", scaled[0].name) if scaled else None
+    scaled = ((p, name) for p, name in names.items() if name)
+    return next((Pattern(p.said.format(times=f"{name} times "), p.name) for p, name in scaled), None)
 
 
 def _products(l: int, known: Known) -> Iterator[Candidate]:
@@ -269,7 +271,7 @@ def _products(l: int, known: Known) -> Iterator[Candidate]:
         (a, delta.T, f"{below} ({here})^T"),
     ):
         if one.shape[1] == other.shape[0]:
-            said = f"it is {said}, the sum over the nodes and not over the samples: a transpose is missing"
+            said = f"it is {{times}}{said}, the sum over the nodes and not over the samples: a transpose is missing"
             yield Pattern(said, "summed_over_nodes"), partial(np.matmul, one, other)
     pairs = [(u, here) for u in left] + [(below, v) for v in right] + list(product(left, right))
     for u, v in dict.fromkeys(pairs):
@@ -280,13 +282,13 @@ def _products(l: int, known: Known) -> Iterator[Candidate]:
 
 def _instead(other: str, own: str) -> str:
     """That one vector stands where another belongs."""
-    return f"{other} stands where {own} belongs{_told_of_errors(other)}"
+    return f"{{times}}{other} stands where {own} belongs{_told_of_errors(other)}"
 
 
 def _told_of_errors(said: str) -> str:
     """What the e^(l) are that something is made of."""
     layers = dict.fromkeys(re.findall(r"e\^\((\d+)\)", said))
-    return "".join(f", where e^({l}) is what delta^({l}) is before its slope" for l in layers)
+    return "".join(f"; e^({l}) is delta^({l}) without its slope" for l in layers)
 
 
 def _sums(l: int, known: Known) -> Iterator[Candidate]:
@@ -294,7 +296,7 @@ def _sums(l: int, known: Known) -> Iterator[Candidate]:
     right, here = known.of_width(known.problem.sizes[l]), f"delta^({l})"
     delta = right[here]
     if delta.shape[0] == delta.shape[1]:
-        said = f"{here} is summed over the nodes and not over the samples"
+        said = f"{{times}}{here} is summed over the nodes and not over the samples"
         yield Pattern(said, "summed_over_nodes"), partial(np.sum, delta.T, axis=0, keepdims=True)
     for v, vector in right.items():
         if v != here:
@@ -311,10 +313,8 @@ def _deltas(l: int, known: Known) -> Iterator[Candidate]:
     for s, e in dict.fromkeys(pairs):
         if (s, e) != (slope, error):
             whole = f"{s} {e}".strip()
-            yield (
-                Pattern(f"it equals {whole}{_told_of_errors(whole)}", "other_factor"),
-                partial(np.multiply, slopes[s], errors[e]),
-            )
+            pattern = Pattern(f"it equals {{times}}{whole}{_told_of_errors(whole)}", "other_factor")
+            yield pattern, partial(np.multiply, slopes[s], errors[e])
 
 
 def _order(wrong: Wrong) -> str:

@@ -294,8 +294,8 @@ class SlopeAtGradient(Seams):
 
 
 class SlopeInTermsOfGradient(SlopeAtGradient):
-    summary = "The slope is written in terms of the gradient that comes in, where a^(l) belongs: e(1 - e)."
-    formula = "e times what D^(l) is with e for a^(l), where delta^(l) is D^(l) e"
+    summary = "The slope is written in terms of the gradient that comes in, as e(1 - e), not of a^(l)."
+    formula = "the right value with e for a^(l) in D^(l), where delta^(l) is D^(l) e"
 
     def _slope_at(self, l: int, error: FloatArray) -> FloatArray:
         return ACTIVATIONS[self.problem.activation[l - 1]].slope(error)

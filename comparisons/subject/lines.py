@@ -156,6 +156,8 @@ def _computes(statement: ast.stmt, names: Mapping[str, Any]) -> bool:
         if isinstance(node, (ast.BinOp, ast.AugAssign, ast.UnaryOp)):
             return True
         if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and hasattr(np.ndarray, node.func.attr):
+                return True
             root = node.func
             while isinstance(root, ast.Attribute):
                 root = root.value
