@@ -15,8 +15,8 @@ from comparisons.diagnosis.wording import (
     evidence,
     explanation,
     headline,
+    origin_of,
     should_be_text,
-    where_made,
 )
 from comparisons.diagnosis.wrong import Wrong, of_measured
 from comparisons.mistakes.known import MISTAKES
@@ -95,10 +95,10 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     seen = of_measured(numbers[0], trials)
     if seen.is_rounding:
         return Diagnosis(seen.key, (), (), _rounding_only(seen))
-    found = explanations([*trials, single] if single else trials, numbers[0])
+    variants = explanations([*trials, single] if single else trials, numbers[0])
     read_off = read_off_single(single) if single else None
-    if found:
-        return _explained(found, seen, read_off, trials)
+    if variants:
+        return _explained(variants, seen, read_off, trials)
     alike = [of_measured(m, trials) for m in numbers if m.key == seen.key]
     said = _unexplained(None if seen.key == COST else read_off, alike, trials)
     if seen.key == COST:
@@ -114,28 +114,28 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     return said
 
 
-def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
+def _explained(variants: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
     key, how, shown = seen.key, "", seen
-    made = where_made(found[0], seen, trials)
-    if found[0].factor:
+    origin = origin_of(variants[0], seen, trials)
+    if variants[0].factor:
         # The factor is wrong before it, and is no mistake.
-        key, how = made, ", but for a factor"
-    elif made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
-        # The explanation says where it is made, though that was not given.
-        key, how = made, ", to judge by what was given"
-        if read_off and read_off.key == made:
+        key, how = origin, ", but for a factor"
+    elif origin[0] not in {key[0] for trial in trials for step in trial.given for key in step}:
+        # The explanation says where it is origin, though that was not given.
+        key, how = origin, ", to judge by what was given"
+        if read_off and read_off.key == origin:
             how, shown = ", read off the gradients of a single sample", read_off
-    should_be = should_be_text(made, trials[0])
-    if found[0].mistakes == ("single_precision",):
+    should_be = should_be_text(origin, trials[0])
+    if variants[0].mistakes == ("single_precision",):
         should_be = "Should be: float64 throughout, or checked with dtype float32."
-    said = [headline(key, trials[0], how, shown), explanation(found, key, seen, trials), should_be]
+    said = [headline(key, trials[0], how, shown), explanation(variants, key, seen, trials), should_be]
     message = "\n".join([*said, evidence(shown, trials[0])])
-    exactly = not found[0].factor and not found[0].digits
-    array, factor = _made_array(found[0], made, trials[0])
-    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message, exactly, array, factor)
+    exactly = not variants[0].factor and not variants[0].digits
+    array, factor = _wrong_array(variants[0], origin, trials[0])
+    return Diagnosis(key, variants[0].mistakes, tuple(map(str, variants)), message, exactly, array, factor)
 
 
-def _made_array(variant: Variant, made: Key, trial: Trial) -> tuple[Wrong | None, float]:
+def _wrong_array(variant: Variant, origin: Key, trial: Trial) -> tuple[Wrong | None, float]:
     """The array that the mistakes make wrong first, of the first step at which that shows; and the factor over it."""
     lineup, array, factor = Lineup([variant]), None, 1.0
     for truth, answer in zip(trial.truths, trial.given, strict=True):
@@ -145,7 +145,7 @@ def _made_array(variant: Variant, made: Key, trial: Trial) -> tuple[Wrong | None
         derived = [key for key in answer if key[0] in DERIVATIVES and variant.factor]
         factors = (factor_between(answer[key], mistaken[key], truth.derived[key][1]) for key in derived)
         array, factor = (
-            Wrong(made, mistaken[made], *truth.derived[made], truth.problem),
+            Wrong(origin, mistaken[origin], *truth.derived[origin], truth.problem),
             next(filter(None, factors), 1.0),
         )
         if not array.is_right and np.unique(array.hand).size > 2:
@@ -200,7 +200,7 @@ def _factor_of_parts(first: Key, trials: Sequence[Trial]) -> Pattern | None:
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
     """Whether the cause may lie in activations or deltas that were not given."""
-    kinds = {given[0] for trial in trials for step in trial.given for given in step}
+    kinds = {quantity for trial in trials for step in trial.given for quantity, _ in step}
     return key[0] in ("delta", "gradient", "weight") and not kinds >= {"activation", "delta"}
 
 
@@ -217,10 +217,10 @@ def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
     network = first.worst[: trial.stack_axes]
     alone = trial.of_network(network)
     steps = enumerate(zip(alone.truths, alone.given, strict=True), start=trial.step)
-    again = [m for step, (truth, given) in steps for m in measure(truth, given, case=trial.case, step=step)]
-    found = diagnose([alone], again)
+    again = [m for step, (truth, answer) in steps for m in measure(truth, answer, case=trial.case, step=step)]
+    diagnosis = diagnose([alone], again)
     where = f"Where: network {', '.join(map(str, network))} of the stack: "
-    return found and replace(found, message=where + found.message.removeprefix("Where: "))
+    return diagnosis and replace(diagnosis, message=where + diagnosis.message.removeprefix("Where: "))
 
 
 def _misshapen(key: Key, trials: Sequence[Trial]) -> Diagnosis:
@@ -238,10 +238,10 @@ def _biases_not_summed(trials: Sequence[Trial]) -> bool:
     """Whether of gradients the biases alone have another shape, where there is more than one sample."""
     seen = set()
     for trial in trials:
-        for truth, given in zip(trial.truths, trial.given, strict=True):
+        for truth, answer in zip(trial.truths, trial.given, strict=True):
             several = len(truth.problem.inputs) > 1
-            for key in trial.misshapen & given.keys():
-                biases, weights = np.isnan(given[key][-1]), np.isnan(given[key][:-1])
+            for key in trial.misshapen & answer.keys():
+                biases, weights = np.isnan(answer[key][-1]), np.isnan(answer[key][:-1])
                 if key[0] != "gradient" or weights.any() or biases.all() != several:
                     return False
                 seen.add(several)

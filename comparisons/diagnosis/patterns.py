@@ -219,15 +219,15 @@ def _of_other_vectors(alike: Sequence[Wrong]) -> Pattern | None:
     if quantity != "gradient":
         return None
     candidates = {"weights": _products, "biases": _sums}
-    found = {}
+    told = {}
     for part, rows in parts_of(alike[0].problem).items():
         off = [(one, rows) for one in alike if (one.ratio[rows] > 1).any()]
         if off:
-            found[part] = _simplest(candidates[part], l, off)
-    weights, biases = found.get("weights"), found.get("biases")
-    if len(found) == 1 and biases:
+            told[part] = _simplest(candidates[part], l, off)
+    weights, biases = told.get("weights"), told.get("biases")
+    if len(told) == 1 and biases:
         return Pattern(f"in the biases {biases.said}", biases.name)
-    if len(found) == 2 and weights and biases and biases.said != weights.said:
+    if len(told) == 2 and weights and biases and biases.said != weights.said:
         return Pattern(f"in the weights {weights.said}; in the biases {biases.said}", weights.name)
     return weights
 
@@ -332,8 +332,8 @@ def _order(wrong: Wrong) -> str:
 def _another(wrong: Wrong, trials: Sequence[Trial]) -> str:
     """Which other quantity it is, if it is one."""
     hand = wrong.hand
-    for key, (right, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
-        if hand.ndim >= 2 and key != wrong.key and right.shape == hand.shape and _same(hand, right):
+    for key, (expected, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
+        if hand.ndim >= 2 and key != wrong.key and expected.shape == hand.shape and _same(hand, expected):
             mirrored = key == (wrong.key[0], len(wrong.problem.weights) + 1 - (wrong.key[1] or 0))
             order = ", as in a list that comes deepest layer first" if mirrored else ""
             return f"it is {quantity_name(key)}{order}"

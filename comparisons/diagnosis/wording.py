@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from comparisons.diagnosis.speech import Speech
 from comparisons.diagnosis.wrong import AUTOGRAD, BOTH, Wrong
-from comparisons.mistakes.effects import made_at
+from comparisons.mistakes.effects import origin_in
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.variants import Variant
 from comparisons.reference.complex_step import third_opinion
@@ -75,35 +75,35 @@ def headline(key: Key, trial: Trial, how: str = "", wrong: Wrong | None = None) 
     return f"Where: {name} {said}{layer}{how}."
 
 
-def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
+def explanation(variants: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
     """What explains it, and what would on this data do so as well."""
     parts = []
     order, speech = list(trials[0].truths[0].derived), Speech.of(trials[0])
-    for name in found[0].mistakes:
-        made = where_made(Variant((name,), found[0].placement), seen, trials)
+    for name in variants[0].mistakes:
+        origin = origin_of(Variant((name,), variants[0].placement), seen, trials)
         kind = MISTAKES[name]
         summary = kind.summary[0].lower() + kind.summary[1:].rstrip(".")
-        formula, why = (speech.of_note(_with_numbers(text, made[1])) for text in (kind.formula, summary))
-        subject = "it equals" if made == key and not found[0].factor else f"{speech.quantity(made)} equals"
-        if order.index(made) < order.index(key):
-            subject = f"it follows from {speech.quantity(made)}, which equals"
+        formula, why = (speech.of_note(_with_numbers(text, origin[1])) for text in (kind.formula, summary))
+        subject = "it equals" if origin == key and not variants[0].factor else f"{speech.quantity(origin)} equals"
+        if order.index(origin) < order.index(key):
+            subject = f"it follows from {speech.quantity(origin)}, which equals"
         parts.append(f"{subject} {formula}: {why} [{name}]")
-    placement = found[0].placement.replace("hidden", "the hidden layers")
+    placement = variants[0].placement.replace("hidden", "the hidden layers")
     where = "" if placement == "everywhere" else f", in {placement} only"
-    others = [str(variant) for variant in found[1:]]
+    others = [str(variant) for variant in variants[1:]]
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     same = f" On this data the same: {shown}." if others else ""
     text = "; and ".join(parts)
-    if found[0].factor:
-        text = f"all of it is {found[0].factor} times what it should be, and in it {text}"
-    rough = f", to {found[0].digits} digits alone, as finite differences are" if found[0].digits else ""
+    if variants[0].factor:
+        text = f"all of it is {variants[0].factor} times what it should be, and in it {text}"
+    rough = f", to {variants[0].digits} digits alone, as finite differences are" if variants[0].digits else ""
     return f"Why: {text}{where}{rough}.{same}"
 
 
-def where_made(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
+def origin_of(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
     """The quantity that the mistakes make wrong first; the cost only where it is the cost that is asked about."""
     for trial in trials:
-        key = made_at(variant, trial.truths, () if seen.key[0] == "cost" else ("cost",))
+        key = origin_in(variant, trial.truths, () if seen.key[0] == "cost" else ("cost",))
         if key is not None and "single_precision" not in variant.mistakes:
             return key
     return seen.key

@@ -19,9 +19,10 @@ import numpy as np
 
 from handnet.activations import FloatArray
 
-# A line that is watched costs some microseconds; code that runs more of them goes without.
+# A line that is watched costs some microseconds; code that runs more of them goes without. Of twice as many, too.
 MOST_LINES = 20_000
-# The numbers may have been computed in another order by whoever looks for them; by chance none come as near.
+# The numbers may have been computed in another order by whoever looks for them; by chance none come as near. Anything
+# between rounding and chance will do, and so will twice as much.
 NEAR = 1e-9
 # How deep in lists and dictionaries arrays are looked for.
 DEPTH = 3
