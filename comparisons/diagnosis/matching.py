@@ -32,8 +32,8 @@ DERIVATIVES = ("delta", "gradient", "weight")
 FEWEST = 6
 # Factors of two steps are the same where they agree to this, and have a name where they are it to this.
 SAME, NAMED = 1e-6, 1e-9
-# Or to so many units of rounding, where these are coarser: of float32, a part in 1e5. No test can see a factor of 2: there
-# factors agree to a part in 1e6, and those that have a name lie a part in 10 apart.
+# Or to so many units of rounding, where these are coarser: of float32, a part in 1e5. No test can see a factor of 2:
+# there factors agree to a part in 1e6, and those that have a name lie a part in 10 apart.
 COARSE = 64
 # Of 2, N, m_L and m_0 in a factor, the simplest first.
 POWERS = sorted(
