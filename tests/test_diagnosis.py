@@ -434,3 +434,15 @@ def test_biases_that_are_not_summed_over_the_samples_are_named_and_summed_over_t
     diagnosis = check(backprop, layout="linear").diagnosis
     assert diagnosis.first_wrong == ("gradient", 3)
     assert (diagnosis.mistakes == ("biases_not_summed",)) == named
+
+
+@pytest.mark.parametrize(("sizes", "told"), [((2, 5, 4, 3), True), ((2, 1), False)], ids=["several", "one number"])
+def test_of_one_step_too_a_factor_in_a_part_is_told_but_not_of_a_single_number(rng, sizes, told):
+    class ThreeTimes(Network):
+        def gradient(self, a_below, delta):
+            g = super().gradient(a_below, delta).copy()
+            g[-1] *= 3.3
+            return g
+
+    said = str(compare(ThreeTimes(Network.random(sizes, rng=rng).weights), *samples(rng, sizes)).diagnosis)
+    assert ("is 3.3 times autograd's" in said) == told

@@ -18,7 +18,7 @@ from comparisons.diagnosis.wording import (
     origin_of,
     should_be_text,
 )
-from comparisons.diagnosis.wrong import Wrong, of_measured
+from comparisons.diagnosis.wrong import BOTH, Wrong, of_measured
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup, alone
 from comparisons.mistakes.variants import Variant, overridden
@@ -121,14 +121,18 @@ def _explained(variants: Sequence[Variant], seen: Wrong, read_off: Wrong | None,
         # The factor is wrong before it, and is no mistake.
         key, how = origin, ", but for a factor"
     elif origin[0] not in {key[0] for trial in trials for step in trial.given for key in step}:
-        # The explanation says where it is origin, though that was not given.
+        # The explanation says where it is made, though that was not given.
         key, how = origin, ", to judge by what was given"
         if read_off and read_off.key == origin:
             how, shown = ", read off the gradients of a single sample", read_off
     should_be = should_be_text(origin, trials[0])
     if variants[0].mistakes == ("single_precision",):
         should_be = "Should be: float64 throughout, or checked with dtype float32."
-    said = [headline(key, trials[0], how, shown), explanation(variants, key, seen, trials), should_be]
+    said = [
+        headline(key, trials[0], how, shown.wrong_parts if shown.key == key else BOTH),
+        explanation(variants, key, seen, trials),
+        should_be,
+    ]
     message = "\n".join([*said, evidence(shown, trials[0])])
     exactly = not variants[0].factor and not variants[0].digits
     array, factor = _wrong_array(variants[0], origin, trials[0])
@@ -137,17 +141,16 @@ def _explained(variants: Sequence[Variant], seen: Wrong, read_off: Wrong | None,
 
 def _wrong_array(variant: Variant, origin: Key, trial: Trial) -> tuple[Wrong | None, float]:
     """The array that the mistakes make wrong first, of the first step at which that shows; and the factor over it."""
-    lineup, array, factor = Lineup([variant]), None, 1.0
+    lineup, factor = Lineup([variant]), 1.0
+    array: Wrong | None = None
     for truth, answer in zip(trial.truths, trial.given, strict=True):
         mistaken = alone(lineup.run(truth.problem), 0, truth.problem)
         if lineup.misfits:
             return None, 1.0
         derived = [key for key in answer if key[0] in DERIVATIVES and variant.factor]
         factors = (factor_between(answer[key], mistaken[key], truth.derived[key][1]) for key in derived)
-        array, factor = (
-            Wrong(origin, mistaken[origin], *truth.derived[origin], truth.problem),
-            next(filter(None, factors), 1.0),
-        )
+        factor = next(filter(None, factors), 1.0)
+        array = Wrong(origin, mistaken[origin], *truth.derived[origin], truth.problem)
         if not array.is_right and np.unique(array.hand).size > 2:
             break
     return array, factor
@@ -168,16 +171,10 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     why = f"Why: {said} [{pattern.name}]." if name else "Why: no known mistake explains it."
     if said and not name:
         why = f"{why.rstrip('.')}; {said}."
-    mend = (
-        FACTOR_OF_ALL
-        if factor
-        else (
-            SAY_MORE
-            if not how and not name and _could_come_from_above(shown.key, trials)
-            else should_be_text(shown.key, trials[0])
-        )
-    )
-    lines = [headline(shown.key, trials[0], how, shown), why, mend, evidence(shown, trials[0])]
+    mend = FACTOR_OF_ALL if factor else should_be_text(shown.key, trials[0])
+    if not how and not name and _could_come_from_above(shown.key, trials):
+        mend = SAY_MORE
+    lines = [headline(shown.key, trials[0], how, shown.wrong_parts), why, mend, evidence(shown, trials[0])]
     # A factor may be all that is seen of what is wrong.
     return Diagnosis(shown.key, name, name, "\n".join(lines), pattern.name != "scaled", shown)
 
@@ -229,7 +226,7 @@ def _misshapen(key: Key, trials: Sequence[Trial]) -> Diagnosis:
     if _biases_not_summed(trials):
         name = "biases_not_summed"
         said = f"the biases' gradients are not summed over the samples: one sample's have the right shape [{name}]"
-    lines = [headline(key, trials[0]), f"Why: {said}."]
+    lines = [headline(key, trials[0], parts=(BOTH[1],) if name else BOTH), f"Why: {said}."]
     lines += [should_be_text(key, trials[0])] if name else []
     return Diagnosis(key, (name,) if name else (), (name,) if name else (), "\n".join(lines))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import product
@@ -90,6 +91,7 @@ def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
     quantity : "gradient", or "weight" of which it is the step that has a factor
     """
     factors: dict[tuple[str, int], list[tuple[Problem, float]]] = {}
+    telling: Counter[tuple[str, int]] = Counter()
     for trial in trials:
         for truth, answer in zip(trial.truths, trial.given, strict=True):
             for key, actual in answer.items():
@@ -101,10 +103,11 @@ def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
                     factor = _factor_of(wrong, rows)
                     if factor is not None:
                         told.append((truth.problem, factor))
+                        telling[part, key[1]] += int((np.abs(_compared(wrong)[1][..., rows, :]) > 0).sum())
                     elif (wrong.ratio[..., rows, :] > 1).any():
                         return None
-    # Of one number alone any factor is one.
-    names = {of: common_factor(told) if len(told) > 1 else "" for of, told in factors.items()}
+    # One number is always some factor times another.
+    names = {of: common_factor(told) if telling[of] > 1 else "" for of, told in factors.items()}
     if not all(names.values()):
         return None
     layers: dict[tuple[str, str], list[int]] = {}

@@ -157,7 +157,7 @@ class Speech:
             (r"(?<![\w(])w\^\((\d+)\) (delta|e)\^\((\d+)\)", self._turned_back),
             (r"sigma\(w\^\((\d+)\) a\^\(\d+\)\)", self._without_biases),
             (r"delta\^\((\d+)\) A\^\((\d+)\)", self._gradient),
-            (r"(\()?a\^\((\d+)\)(\)\^T)? (\()?delta\^\((\d+)\)(\)\^T)?(?= )?", self._pair),
+            (r"\(?a\^\((\d+)\)(\)\^T)? \(?delta\^\((\d+)\)(\)\^T)?", self._pair),
             (r"D\^\((\d+)\) (?=\(|\S+ @|e\b|e\^|a\^|z\^|delta|D\^|T\b|c\b)(.+?)(?=, |; |$)", self._with_slope),
             (r"\be sigma'", "e * sigma'"),
             (r"sigma'\((\w)\^\((\d+)\)\)", lambda m: f"{self.activation[int(m[2]) - 1]}'({m[1]}{m[2]})"),
@@ -200,8 +200,8 @@ class Speech:
         return self.gradient(self.name("activation", int(match[2])), self.name("delta", int(match[1])))
 
     def _pair(self, match: re.Match[str]) -> str:
-        a, delta = self.name("activation", int(match[2])), self.name("delta", int(match[5]))
-        return self.product((a, bool(match[3]), "samples"), (delta, bool(match[6]), "samples"), "weights")
+        a, delta = self.name("activation", int(match[1])), self.name("delta", int(match[3]))
+        return self.product((a, bool(match[2]), "samples"), (delta, bool(match[4]), "samples"), "weights")
 
     def _vector(self, letter: str, layer: str | None) -> str:
         quantity = {"a": "activation", "delta": "delta"}.get(letter)

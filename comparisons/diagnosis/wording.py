@@ -67,10 +67,10 @@ NOTE = {
 }
 
 
-def headline(key: Key, trial: Trial, how: str = "", wrong: Wrong | None = None) -> str:
-    """Say which quantity is the first wrong one; of a gradient which part of it, where the wrong numbers are known."""
+def headline(key: Key, trial: Trial, how: str = "", parts: Sequence[str] = BOTH) -> str:
+    """Say which quantity is the first wrong one, and of a gradient which parts."""
     layer = "" if key[1] is None else f" (layer {key[1]} of {len(trial.truths[0].problem.weights)})"
-    name = Speech.of(trial).quantity(key, wrong.wrong_parts if wrong and wrong.key == key else BOTH)
+    name = Speech.of(trial).quantity(key, parts)
     said = "are the first wrong quantities" if " and " in name else "is the first wrong quantity"
     return f"Where: {name} {said}{layer}{how}."
 
