@@ -110,14 +110,20 @@ def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
     names = {of: common_factor(told) if telling[of] > 1 else "" for of, told in factors.items()}
     if not all(names.values()):
         return None
-    layers: dict[tuple[str, str], list[int]] = {}
-    # The weights before the biases.
-    for (part, l), name in sorted(names.items(), reverse=True):
-        if name != "1":
-            layers.setdefault((part, name), []).append(l)
-    what = "the step of the" if quantity == "weight" else "the gradient of the"
-    said = [f"{what} {part} of layer{_listed(ls)} is {name} times autograd's" for (part, name), ls in layers.items()]
+    what = "the step of" if quantity == "weight" else "the gradient of"
+    said = [f"{what} {whose} is {name} times autograd's" for whose, name in _by_part(names)]
     return Pattern(f"{', and '.join(said)}; all the others are right", "scaled") if said else None
+
+
+def _by_part(names: Mapping[tuple[str, int], str]) -> list[tuple[str, str]]:
+    """Whose the factors are, other than 1: of the weights of layers 1 and 3, of the biases, of both in these layers."""
+    layers: dict[str, dict[str, list[int]]] = {"weights": {}, "biases": {}}
+    for (part, l), name in names.items():
+        if name != "1":
+            layers[part].setdefault(name, []).append(l)
+    if layers["weights"] == layers["biases"]:
+        return [(f"layer{_listed(ls)}", name) for name, ls in layers["weights"].items()]
+    return [(f"the {part} of layer{_listed(ls)}", name) for part in layers for name, ls in layers[part].items()]
 
 
 def _listed(layers: Sequence[int]) -> str:
