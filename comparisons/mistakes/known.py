@@ -77,13 +77,13 @@ class TargetsBroadcast(Seams):
         return np.mean(costs, axis=0)
 
 
-class OutputsBroadcast(Seams):
+class OutputsBroadcast(TargetsBroadcast):
     summary = "The outputs of all samples are compared with each target, as where (N,) - (N, 1) makes (N, N)."
     formula = "the right value with the mean of all a^(l) for a^(l) in the error"
-    combines = False
 
     def error(self, l: int, output: FloatArray, targets: FloatArray) -> FloatArray:
-        return super().error(l, np.broadcast_to(output.mean(axis=-2, keepdims=True), output.shape), targets)
+        mean = np.broadcast_to(output.mean(axis=-2, keepdims=True), output.shape)
+        return super(TargetsBroadcast, self).error(l, mean, targets)
 
 
 class CostNoHalf(Seams):
