@@ -175,8 +175,8 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     if not how and not name and _could_come_from_above(shown.key, trials):
         mend = SAY_MORE
     lines = [headline(shown.key, trials[0], how, shown.wrong_parts), why, mend, evidence(shown, trials[0])]
-    # A factor may be all that is seen of what is wrong.
-    return Diagnosis(shown.key, name, name, "\n".join(lines), pattern.name != "scaled", shown)
+    # A factor may be all that is seen of what is wrong; one of all derivatives may be a matter of what was stated.
+    return Diagnosis(shown.key, name, () if factor else name, "\n".join(lines), pattern.name != "scaled", shown)
 
 
 def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
