@@ -62,7 +62,7 @@ def test_a_mismatch_exits_with_1_and_says_where(tmp_path, capsys, monkeypatch):
     assert main(["compare", "note", "--out", str(tmp_path)]) == 1
     out = lines(capsys)
     assert any("note: Where: delta^(1) is the first wrong quantity (layer 1 of 2)" in line for line in out)
-    assert any("w^(2) is not transposed [no_transpose]" in line for line in out)
+    assert any("a transpose is missing, or one too many [no_transpose]" in line for line in out)
     assert any("Replay: handnet compare note --dtype float64 --steps 2" in line for line in out)
     assert out[-1].startswith("MISMATCH in note")
     assert set(pd.read_csv(tmp_path / "comparison.csv")["verdict"]) == {"ok", "wrong", "inherited"}

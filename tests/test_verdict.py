@@ -411,7 +411,7 @@ def test_a_trial_is_taken_apart_and_put_together():
     answers = list(replace(both, misshapen=frozenset({cost})).answers())
     assert [answer[:3] for answer in answers] == [(0, gradient, 1.0), (1, gradient, 3.0)]
     assert all(answer[3] is truth.derived[gradient] for answer in answers)
-    assert Trial((truth,), ({},)) == Trial((truth,), ({},), "", 1, frozenset(), frozenset(), "note", False)
+    assert Trial((truth,), ({},)) == Trial((truth,), ({},), "", 1, frozenset(), frozenset(), "", False)
     with pytest.raises(FrozenInstanceError):
         both.step = 3
     with pytest.raises(ValueError, match="shorter"):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_of_all
-from comparisons.diagnosis.patterns import Pattern, pattern_of
+from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_between, factor_of_all
+from comparisons.diagnosis.patterns import Pattern, patterns_of, scaled_parts
 from comparisons.diagnosis.single_sample import read_off_single
+from comparisons.diagnosis.speech import Speech
 from comparisons.diagnosis.wording import (
     evidence,
     explanation,
     headline,
+    origin_of,
     should_be_text,
-    where_made,
 )
-from comparisons.diagnosis.wrong import Wrong, of_measured
+from comparisons.diagnosis.wrong import BOTH, Wrong, of_measured
 from comparisons.mistakes.known import MISTAKES
+from comparisons.mistakes.lineup import Lineup, alone
 from comparisons.mistakes.variants import Variant, overridden
 from comparisons.reference.quantities import Key, quantity_name
 from comparisons.verdict.distance import distance
@@ -30,6 +32,9 @@ COST = ("cost", None)
 SAY_MORE = (
     "Next: the error is here, or in what it is computed from: return activations and deltas too, and I can say which."
 )
+FACTOR_OF_ALL = (
+    "Next: look at the error of the output, at the 1/N, and at what you return: one factor is in all derivatives."
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,12 @@ class Diagnosis:
     ----------
     first_wrong : (quantity, layer), or None where nothing could be compared
     mistakes : ids of the simplest explanation, empty if none fits
-        Of MISTAKES, or what else has a name: biases_not_summed, other_factor, summed_over_nodes.
+        Of MISTAKES, or what else has a name: biases_not_summed, other_factor, scaled, summed_over_nodes.
     candidates : every explanation that fits, as text, the simplest first
     message : a short paragraph, what str() gives
     exactly : whether the explanation gives all digits of all numbers by itself, under no factor
+    wrong : the first wrong array, of which its line may be found; None where there is none
+    factor : of all derivatives, which may be in that array or not
     """
 
     first_wrong: Key | None
@@ -51,6 +58,8 @@ class Diagnosis:
     candidates: tuple[str, ...]
     message: str
     exactly: bool = True
+    wrong: Wrong | None = field(default=None, repr=False, compare=False)
+    factor: float = 1.0
 
     @property
     def is_settled(self) -> bool:
@@ -86,10 +95,10 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     seen = of_measured(numbers[0], trials)
     if seen.is_rounding:
         return Diagnosis(seen.key, (), (), _rounding_only(seen))
-    found = explanations([*trials, single] if single else trials, numbers[0])
+    variants = explanations([*trials, single] if single else trials, numbers[0])
     read_off = read_off_single(single) if single else None
-    if found:
-        return _explained(found, seen, read_off, trials)
+    if variants:
+        return _explained(variants, seen, read_off, trials)
     alike = [of_measured(m, trials) for m in numbers if m.key == seen.key]
     said = _unexplained(None if seen.key == COST else read_off, alike, trials)
     if seen.key == COST:
@@ -105,24 +114,46 @@ def diagnose(trials: Sequence[Trial], measured: Sequence[Measured], single: Tria
     return said
 
 
-def _explained(found: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
+def _explained(variants: Sequence[Variant], seen: Wrong, read_off: Wrong | None, trials: Sequence[Trial]) -> Diagnosis:
     key, how, shown = seen.key, "", seen
-    made = where_made(found[0], seen, trials)
-    if found[0].factor:
+    origin = origin_of(variants[0], seen, trials)
+    if variants[0].factor:
         # The factor is wrong before it, and is no mistake.
-        key, how = made, ", but for a factor"
-    elif made[0] not in {given[0] for trial in trials for step in trial.given for given in step}:
+        key, how = origin, ", but for a factor"
+    elif origin[0] not in {key[0] for trial in trials for step in trial.given for key in step}:
         # The explanation says where it is made, though that was not given.
-        key, how = made, ", to judge by what was given"
-        if read_off and read_off.key == made:
+        key, how = origin, ", to judge by what was given"
+        if read_off and read_off.key == origin:
             how, shown = ", read off the gradients of a single sample", read_off
-    should_be = should_be_text(made, trials[0])
-    if found[0].mistakes == ("single_precision",):
+    should_be = should_be_text(origin, trials[0])
+    if variants[0].mistakes == ("single_precision",):
         should_be = "Should be: float64 throughout, or checked with dtype float32."
-    said = [headline(key, trials[0], how), explanation(found, key, seen, trials), should_be]
-    message = "\n".join([*said, evidence(shown)])
-    exactly = not found[0].factor and not found[0].digits
-    return Diagnosis(key, found[0].mistakes, tuple(map(str, found)), message, exactly)
+    said = [
+        headline(key, trials[0], how, shown.wrong_parts if shown.key == key else BOTH),
+        explanation(variants, key, seen, trials),
+        should_be,
+    ]
+    message = "\n".join([*said, evidence(shown, trials[0])])
+    exactly = not variants[0].factor and not variants[0].digits
+    array, factor = _wrong_array(variants[0], origin, trials[0])
+    return Diagnosis(key, variants[0].mistakes, tuple(map(str, variants)), message, exactly, array, factor)
+
+
+def _wrong_array(variant: Variant, origin: Key, trial: Trial) -> tuple[Wrong | None, float]:
+    """The array that the mistakes make wrong first, of the first step at which that shows; and the factor over it."""
+    lineup, factor = Lineup([variant]), 1.0
+    array: Wrong | None = None
+    for truth, answer in zip(trial.truths, trial.given, strict=True):
+        mistaken = alone(lineup.run(truth.problem), 0, truth.problem)
+        if lineup.misfits:
+            return None, 1.0
+        derived = [key for key in answer if key[0] in DERIVATIVES and variant.factor]
+        factors = (factor_between(answer[key], mistaken[key], truth.derived[key][1]) for key in derived)
+        factor = next(filter(None, factors), 1.0)
+        array = Wrong(origin, mistaken[origin], *truth.derived[origin], truth.problem)
+        if not array.is_right and np.unique(array.hand).size > 2:
+            break
+    return array, factor
 
 
 def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence[Trial]) -> Diagnosis:
@@ -130,21 +161,22 @@ def _unexplained(read_off: Wrong | None, seen: Sequence[Wrong], trials: Sequence
     if read_off and read_off.key[0] == "delta":
         how, wrong = ", read off the gradients of a single sample", [read_off]
     # The sentence and the number under it are of the same step of the same probe.
-    patterns = [(one, pattern_of(one, wrong, trials)) for one in wrong]
-    shown, pattern = next((pair for pair in patterns if pair[1].said), patterns[0])
-    if factor := _factor_of_all(seen[0].key, trials):
-        how, shown, pattern = "", seen[0], factor
+    patterns = zip(wrong, patterns_of(wrong, trials), strict=True)
+    shown, pattern = next((pair for pair in patterns if pair[1].said), (wrong[0], Pattern("")))
+    factor = _factor_of_all(seen[0].key, trials)
+    if scaled := factor or (None if how else _factor_of_parts(seen[0].key, trials)):
+        how, shown, pattern = "", seen[0], scaled
     name = (pattern.name,) if pattern.name else ()
-    why = f"Why: {pattern.said} [{pattern.name}]." if name else "Why: no known mistake explains it."
-    if pattern.said and not name:
-        why = f"{why.rstrip('.')}; {pattern.said}."
-    mend = (
-        SAY_MORE
-        if not how and not name and _could_come_from_above(shown.key, trials)
-        else should_be_text(shown.key, trials[0])
-    )
-    lines = [headline(shown.key, trials[0], how), why, mend, evidence(shown)]
-    return Diagnosis(shown.key, name, name, "\n".join(lines))
+    said = Speech.of(trials[0]).of_note(pattern.said)
+    why = f"Why: {said} [{pattern.name}]." if name else "Why: no known mistake explains it."
+    if said and not name:
+        why = f"{why.rstrip('.')}; {said}."
+    mend = FACTOR_OF_ALL if factor else should_be_text(shown.key, trials[0])
+    if not how and not name and _could_come_from_above(shown.key, trials):
+        mend = SAY_MORE
+    lines = [headline(shown.key, trials[0], how, shown.wrong_parts), why, mend, evidence(shown, trials[0])]
+    # A factor may be all that is seen of what is wrong; one of all derivatives may be a matter of what was stated.
+    return Diagnosis(shown.key, name, () if factor else name, "\n".join(lines), pattern.name != "scaled", shown)
 
 
 def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
@@ -152,12 +184,20 @@ def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
     factor, name = factor_of_all(trials) if first[0] in DERIVATIVES else ("", "")
     which = f", which is {name}" if name else ""
     it = "its step" if first[0] == "weight" else "it"
-    return Pattern(f"{it} is {factor} times autograd's{which}, and so are all derivatives") if factor else None
+    said = f"{it} is {factor} times autograd's{which}, and so are all derivatives"
+    return Pattern(said, "scaled") if factor else None
+
+
+def _factor_of_parts(first: Key, trials: Sequence[Trial]) -> Pattern | None:
+    """What to say where some gradients, or a part of some, are autograd's but for a factor, and all else is right."""
+    quantities = {key[0] for trial in trials for step in trial.given for key in step}
+    alone = first[0] == "gradient" or (first[0] == "weight" and "gradient" not in quantities)
+    return scaled_parts(first[0], trials) if alone else None
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
     """Whether the cause may lie in activations or deltas that were not given."""
-    kinds = {given[0] for trial in trials for step in trial.given for given in step}
+    kinds = {quantity for trial in trials for step in trial.given for quantity, _ in step}
     return key[0] in ("delta", "gradient", "weight") and not kinds >= {"activation", "delta"}
 
 
@@ -174,10 +214,10 @@ def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
     network = first.worst[: trial.stack_axes]
     alone = trial.of_network(network)
     steps = enumerate(zip(alone.truths, alone.given, strict=True), start=trial.step)
-    again = [m for step, (truth, given) in steps for m in measure(truth, given, case=trial.case, step=step)]
-    found = diagnose([alone], again)
+    again = [m for step, (truth, answer) in steps for m in measure(truth, answer, case=trial.case, step=step)]
+    diagnosis = diagnose([alone], again)
     where = f"Where: network {', '.join(map(str, network))} of the stack: "
-    return found and replace(found, message=where + found.message.removeprefix("Where: "))
+    return diagnosis and replace(diagnosis, message=where + diagnosis.message.removeprefix("Where: "))
 
 
 def _misshapen(key: Key, trials: Sequence[Trial]) -> Diagnosis:
@@ -186,7 +226,7 @@ def _misshapen(key: Key, trials: Sequence[Trial]) -> Diagnosis:
     if _biases_not_summed(trials):
         name = "biases_not_summed"
         said = f"the biases' gradients are not summed over the samples: one sample's have the right shape [{name}]"
-    lines = [headline(key, trials[0]), f"Why: {said}."]
+    lines = [headline(key, trials[0], parts=(BOTH[1],) if name else BOTH), f"Why: {said}."]
     lines += [should_be_text(key, trials[0])] if name else []
     return Diagnosis(key, (name,) if name else (), (name,) if name else (), "\n".join(lines))
 
@@ -195,10 +235,10 @@ def _biases_not_summed(trials: Sequence[Trial]) -> bool:
     """Whether of gradients the biases alone have another shape, where there is more than one sample."""
     seen = set()
     for trial in trials:
-        for truth, given in zip(trial.truths, trial.given, strict=True):
+        for truth, answer in zip(trial.truths, trial.given, strict=True):
             several = len(truth.problem.inputs) > 1
-            for key in trial.misshapen & given.keys():
-                biases, weights = np.isnan(given[key][-1]), np.isnan(given[key][:-1])
+            for key in trial.misshapen & answer.keys():
+                biases, weights = np.isnan(answer[key][-1]), np.isnan(answer[key][:-1])
                 if key[0] != "gradient" or weights.any() or biases.all() != several:
                     return False
                 seen.add(several)

@@ -9,6 +9,7 @@ from functools import cached_property, partial, reduce
 import numpy as np
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
+from comparisons.diagnosis.line import with_line
 from comparisons.diagnosis.statements import CONSISTENT, consistent_with, momentum_of, own_rate, stated_otherwise
 from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import Truth
@@ -196,6 +197,12 @@ def examine(implementation: Implementation, setting: Setting, trusting: bool = T
         # On equal widths a missing transpose computes, and can be named.
         extra = Session(implementation, setting.probe(equal), trusting)
         sessions.append(extra.silent() if extra.misfit else extra)
+    if all(session.misfit for session in sessions):
+        # With as many samples as nodes a transpose that is missing on the axis of the samples computes, too.
+        as_many = replace(setting, batch=equal[0]).probe(equal)
+        as_many = replace(as_many, name=f"{equal[0]} samples of {'-'.join(map(str, equal))}")
+        extra = Session(implementation, as_many, trusting)
+        sessions.append(extra.silent() if extra.misfit else extra)
     return Examination(setting, implementation, sessions)
 
 
@@ -372,6 +379,14 @@ def with_fewer_layers(seen: Examination) -> Examination:
     return seen
 
 
+def at_its_line(seen: Examination) -> Examination:
+    """What is wrong is shown where it is computed; a convention is nothing to be mended."""
+    diagnosis = seen.diagnosis
+    if not diagnosis or CONSISTENT in diagnosis.message:
+        return seen
+    return replace(seen, told=with_line(diagnosis, seen.implementation, seen.setting.rate))
+
+
 RULES: tuple[Callable[[Examination], Examination], ...] = (
     in_another_form,
     without_biases,
@@ -382,7 +397,7 @@ RULES: tuple[Callable[[Examination], Examination], ...] = (
     with_momentum,
     with_its_own_steps,
 )
-LAST = (further, with_fewer_layers)
+LAST = (further, with_fewer_layers, at_its_line)
 
 
 def examined(implementation: Implementation, setting: Setting) -> Examination:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from comparisons.mistakes.effects import MARGIN, in_chunks
 from comparisons.mistakes.known import narrowed, widened
@@ -30,6 +32,13 @@ DERIVATIVES = ("delta", "gradient", "weight")
 FEWEST = 6
 # Factors of two steps are the same where they agree to this, and have a name where they are it to this.
 SAME, NAMED = 1e-6, 1e-9
+# Or to so many units of rounding, where these are coarser: of float32, a part in 1e5. No test can see a factor of 2:
+# there factors agree to a part in 1e6, and those that have a name lie a part in 10 apart.
+COARSE = 64
+# Of 2, N, m_L and m_0 in a factor, the simplest first.
+POWERS = sorted(
+    product((1, -1, 0), (2, 1, -1, -2, 0), (1, -1, 0), (1, -1, 0)), key=lambda powers: sum(map(abs, powers))
+)
 # Difference quotients are right to at least so large a part of the largest number.
 ROUGH = 1e-4
 # They have fewer digits than this: the best round by 1e-12 of their size.
@@ -94,36 +103,45 @@ def _fitting(variants: Sequence[Variant], trials: Sequence[Trial], rough: float 
 def _fit_of(variants: Sequence[Variant], trials: Sequence[Trial], rough: float) -> tuple[Any, Any]:
     """For each variant: whether it gives all the numbers, and some of them far better than autograd."""
     fits, nearer = np.ones(len(variants), bool), np.zeros(len(variants), bool)
-    for trial in trials:
-        lineup = Lineup(variants)
-        made = [lineup.run(truth.problem) for truth in trial.truths]
-        # What does not fit the shapes of the network cannot have given an answer that does.
-        possible = np.ones(len(variants), bool)
-        possible[list(lineup.misfits)] = False
-        if not trial.misshapen and not trial.turned:
-            fits &= possible
-        for step, key, given, pair in trial.answers():
-            fit, near = _resemblance(given, made[step][key], pair, rough)
+    for trial, mistaken, possible in _lined_up(variants, trials):
+        fits &= possible | trial.has_other_shapes
+        for step, key, actual, pair in trial.answers():
+            fit, near = _resemblance(actual, mistaken[step][key], pair, rough)
             fits &= fit | ~possible
             nearer |= near & possible
     return fits, nearer
 
 
-def _resemblance(given: FloatArray, made: FloatArray, pair: Pair, rough: float = 0.0) -> tuple[Any, Any]:
-    """For each variant: whether all numbers given are its own, and whether some are far from autograd's.
+def _lined_up(
+    variants: Sequence[Variant], trials: Sequence[Trial]
+) -> Iterator[tuple[Trial, list[Quantities], NDArray[np.bool_]]]:
+    """Each trial, all variants' numbers at each of its steps, and which variants can be made on its network.
+
+    What does not fit the shapes of the network cannot have given an answer that does.
+    """
+    for trial in trials:
+        lineup = Lineup(variants)
+        mistaken = [lineup.run(truth.problem) for truth in trial.truths]
+        possible = np.ones(len(variants), bool)
+        possible[list(lineup.misfits)] = False
+        yield trial, mistaken, possible
+
+
+def _resemblance(actual: FloatArray, mistaken: FloatArray, pair: Pair, rough: float = 0.0) -> tuple[Any, Any]:
+    """For each variant: whether all actual numbers are its own, and whether some are far from autograd's.
 
     A rough resemblance is one to this part of the largest number.
     """
-    right, tolerance = pair
-    axes = tuple(range(-given.ndim, 0))
+    expected, tolerance = pair
+    axes = tuple(range(-actual.ndim, 0))
     with np.errstate(all="ignore"):
         # The tolerance of the right numbers, carried over to the scale of the mistaken ones; the right may all be 0.
-        least = ROUNDED * float(np.finfo(made.dtype).eps)
-        relative = tolerance.max(initial=0.0) / np.abs(right).max(initial=0.0)
+        least = ROUNDED * float(np.finfo(mistaken.dtype).eps)
+        relative = tolerance.max(initial=0.0) / np.abs(expected).max(initial=0.0)
         relative = max(relative, least, rough / MARGIN) if np.isfinite(relative) else least
-        scale = np.abs(made).max(axis=axes, keepdims=True).astype(np.float64)
+        scale = np.abs(mistaken).max(axis=axes, keepdims=True).astype(np.float64)
         allowed = MARGIN * np.fmax(tolerance, relative * scale)
-        to_mistake, to_right = distance(given, made.astype(np.float64)), distance(given, right)
+        to_mistake, to_right = distance(actual, mistaken.astype(np.float64)), distance(actual, expected)
         fit = (to_mistake <= allowed).all(axis=axes)
         near = ((to_right > tolerance) & (to_right >= NEARER * to_mistake)).any(axis=axes)
     return fit, near
@@ -145,8 +163,8 @@ def _but_for_a_factor(top: int, names: Sequence[str], first: Measured, trials: S
 
 def _more_than_a_factor(names: Sequence[str], trial: Trial) -> list[str]:
     """The mistakes whose numbers are not autograd's but for a factor."""
-    (truth,), (given,) = trial.truths, trial.given
-    right = replace(trial, given=({key: truth.derived[key][0] for key in given},))
+    (truth,), (answer,) = trial.truths, trial.given
+    right = replace(trial, given=({key: truth.derived[key][0] for key in answer},))
     names = [name for name in names if name != "single_precision"]
     is_factor, _, _ = _scaled_fit_of([Variant((name,)) for name in names], [right])
     return [name for name, only in zip(names, is_factor, strict=True) if not only]
@@ -159,15 +177,15 @@ def factor_of_all(trials: Sequence[Trial]) -> tuple[str, str]:
     fits, _, factors = _scaled_fit_of([Variant(())], trials)
     told = [(problem, float(factor[0])) for problem, factor in factors if factor[0]]
     name = common_factor(told) if fits.all() else ""
-    if not name or not np.allclose([factor for _, factor in told], told[0][1], rtol=SAME, atol=0.0):
+    if not name or not np.allclose([factor for _, factor in told], told[0][1], _coarse(told[0][0], SAME), 0.0):
         return name, ""
-    number = f"{told[0][1]:.10g}"
+    number = _written(told[0][1], told[0][0])
     return number, "" if name.lstrip("-").isdecimal() or name == number else name
 
 
 def _tell(trials: Sequence[Trial]) -> int:
     """How many derivatives were given in the first step."""
-    return sum(given.size for _, key, given, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
+    return sum(actual.size for _, key, actual, _ in trials[0].of_first_step().answers() if key[0] in DERIVATIVES)
 
 
 def _fitting_scaled(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
@@ -193,51 +211,46 @@ def _scaled_fit_of(
     """The same as `_fit_of` under a factor of each step, and these factors."""
     fits, nearer = np.ones(len(variants), bool), np.zeros(len(variants), bool)
     factors: list[tuple[Problem, FloatArray]] = []
-    for trial in trials:
-        lineup = Lineup(variants)
-        made = [lineup.run(truth.problem) for truth in trial.truths]
-        possible = np.ones(len(variants), bool)
-        possible[list(lineup.misfits)] = False
-        if not trial.misshapen and not trial.turned:
-            fits &= possible
+    for trial, mistaken, possible in _lined_up(variants, trials):
+        fits &= possible | trial.has_other_shapes
         for step, truth in enumerate(trial.truths):
-            answers = [(key, given, pair) for at, key, given, pair in trial.answers() if at == step]
+            answers = [(key, actual, pair) for at, key, actual, pair in trial.answers() if at == step]
             derived = [answer for answer in answers if answer[0][0] in DERIVATIVES]
-            factor, fit, near = _scaled_resemblance(truth.problem, derived, made[step], len(variants))
+            factor, fit, near = _scaled_resemblance(truth.problem, derived, mistaken[step], len(variants))
             factors.append((truth.problem, np.where(possible, factor, 0.0)))
             nearer |= near & possible
-            for key, given, pair in answers:
+            for key, actual, pair in answers:
                 # No factor is in the activations; the cost may have its own.
-                fit &= _resemblance(given, made[step][key], pair)[0] if key[0] == "activation" else True
+                fit &= _resemblance(actual, mistaken[step][key], pair)[0] if key[0] == "activation" else True
             fits &= fit | ~possible
     return fits, nearer, factors
 
 
 def _scaled_resemblance(
-    problem: Problem, derived: Sequence[tuple[Key, FloatArray, Pair]], made: Quantities, count: int
+    problem: Problem, derived: Sequence[tuple[Key, FloatArray, Pair]], mistaken: Quantities, count: int
 ) -> tuple[FloatArray, Any, Any]:
     """For each variant: its factor in this step, whether all derivatives fit with it, and are far from the right ones.
 
     The factor is that of least squares; 0 where there is nothing to tell it from.
     """
     sides = []
-    for key, given, (right, tolerance) in derived:
+    for key, actual, (expected, tolerance) in derived:
         # Of a weight what the step adds to it, which is the derivative's multiple.
         start = problem.weights[(key[1] or 1) - 1].astype(np.float64) if key[0] == "weight" else 0.0
-        mine = np.broadcast_to(made[key].astype(np.float64), (count, *given.shape)) - start
-        sides.append((given - start, mine, right - start, tolerance))
+        mine = np.broadcast_to(mistaken[key].astype(np.float64), (count, *actual.shape)) - start
+        sides.append((actual - start, mine, expected - start, tolerance))
     with np.errstate(all="ignore"):
-        factor = _least_squares([(given, mine) for given, mine, _, _ in sides], count)
-        of_right = _least_squares([(given, right[np.newaxis]) for given, _, right, _ in sides], 1)
+        factor = _least_squares([(actual, mine) for actual, mine, _, _ in sides], count)
+        of_right = _least_squares([(actual, expected[np.newaxis]) for actual, _, expected, _ in sides], 1)
         fit, near = np.ones(count, bool), np.zeros(count, bool)
-        for given, mine, right, tolerance in sides:
-            axes, by = tuple(range(1, mine.ndim)), (-1, *(1 for _ in given.shape))
+        for actual, mine, expected, tolerance in sides:
+            axes, by = tuple(range(1, mine.ndim)), (-1, *(1 for _ in actual.shape))
             times = factor.reshape(by)
-            sharp = tolerance.max(initial=0.0) / np.abs(right).max(initial=0.0)
+            sharp = tolerance.max(initial=0.0) / np.abs(expected).max(initial=0.0)
             relative = np.fmax(sharp if np.isfinite(sharp) else 0.0, ROUNDED * float(np.finfo(mine.dtype).eps))
             scale = np.abs(times * mine).max(axis=axes, keepdims=True)
             allowed = MARGIN * np.fmax(tolerance, relative * scale)
-            to_mistake, to_right = distance(given, times * mine), distance(given, of_right.reshape(by) * right)
+            to_mistake, to_right = distance(actual, times * mine), distance(actual, of_right.reshape(by) * expected)
             fit &= (to_mistake <= allowed).all(axis=axes)
             near |= ((to_right > allowed) & (to_right >= NEARER * to_mistake)).any(axis=axes)
     return factor, fit, near
@@ -246,13 +259,25 @@ def _scaled_resemblance(
 def _least_squares(sides: Sequence[tuple[FloatArray, FloatArray]], count: int) -> FloatArray:
     """The factor by which the second of all sides comes nearest to the first, for each of a stack."""
     products, squares = np.zeros(count), np.zeros(count)
-    for given, mine in sides:
+    for actual, mine in sides:
         axes = tuple(range(1, mine.ndim))
         # Each quantity counts the same, however large it is.
         size = np.square(mine).sum(axis=axes)
-        products += np.where(size > 0, (given * mine).sum(axis=axes) / size, 0.0)
+        products += np.where(size > 0, (actual * mine).sum(axis=axes) / size, 0.0)
         squares += size > 0
     return np.where(squares > 0, products / np.fmax(squares, 1), 0.0)
+
+
+def factor_between(actual: FloatArray, expected: FloatArray, tolerance: FloatArray) -> float | None:
+    """Return the factor that all actual numbers have in common; None where there is none, or nothing to tell it from.
+
+    Where both numbers are 0, any factor will do.
+    """
+    if not (np.abs(expected) > tolerance).any() or not np.isfinite(actual).all():
+        return None
+    factor = float(_least_squares([(actual, expected[np.newaxis])], 1)[0])
+    allowed = MARGIN * max(1.0, abs(factor)) * tolerance
+    return factor if (distance(actual, factor * expected) <= allowed).all() else None
 
 
 def common_factor(factors: Sequence[tuple[Problem, float]]) -> str:
@@ -262,8 +287,17 @@ def common_factor(factors: Sequence[tuple[Problem, float]]) -> str:
         if all(name in others for others in names):
             return name
     values = [factor for _, factor in factors]
-    same = bool(values) and np.allclose(values, values[0], rtol=SAME, atol=0.0)
-    return f"{values[0]:.10g}" if same else ""
+    same = bool(values) and np.allclose(values, values[0], rtol=_coarse(factors[0][0], SAME), atol=0.0)
+    return _written(values[0], factors[0][0]) if same else ""
+
+
+def _coarse(problem: Problem, near: float) -> float:
+    """How near two factors must be, which are no better than the numbers that they are found from."""
+    return max(near, COARSE * float(np.finfo(problem.inputs.dtype).eps))
+
+
+def _written(factor: float, problem: Problem) -> str:
+    return f"{factor:.{5 if problem.inputs.dtype == np.float32 else 10}g}"
 
 
 def factor_names(factor: float | None, problem: Problem) -> list[str]:
@@ -271,13 +305,13 @@ def factor_names(factor: float | None, problem: Problem) -> list[str]:
     if factor is None:
         return []
     sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
-    powers = product((1, -1, 0), repeat=len(sizes))
     names = []
-    for tried in sorted(powers, key=lambda tried: sum(map(abs, tried))):
-        value = float(np.prod([size**power for size, power in zip(map(float, sizes.values()), tried, strict=True)]))
-        if np.isclose(abs(factor), value, rtol=NAMED, atol=0.0):
-            above = " ".join(name for name, power in zip(sizes, tried, strict=True) if power > 0) or "1"
-            below = " ".join(name for name, power in zip(sizes, tried, strict=True) if power < 0)
+    for powers in POWERS:
+        value = math.prod(float(size) ** power for size, power in zip(sizes.values(), powers, strict=True))
+        if abs(abs(factor) - value) <= _coarse(problem, NAMED) * value:
+            parts = [(name + "^2" * (abs(power) > 1), power) for name, power in zip(sizes, powers, strict=True)]
+            above = " ".join(name for name, power in parts if power > 0) or "1"
+            below = " ".join(name for name, power in parts if power < 0)
             names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
     return names
 
@@ -287,8 +321,8 @@ def factor_names(factor: float | None, problem: Problem) -> list[str]:
 
 def _in_float32(trials: Sequence[Trial]) -> bool:
     """Whether all numbers are those of float32: what these are right to is a matter of float32."""
-    answers = (given for trial in trials for _, _, given, _ in trial.answers())
-    return all((given.astype(np.float32) == given).all() for given in answers)
+    answers = (actual for trial in trials for _, _, actual, _ in trial.answers())
+    return all((actual.astype(np.float32) == actual).all() for actual in answers)
 
 
 def _roughly_fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> list[Variant]:
@@ -300,12 +334,10 @@ def _roughly_fitting(variants: Sequence[Variant], trials: Sequence[Trial]) -> li
 def _digits(variant: Variant, trials: Sequence[Trial]) -> int:
     """How many digits of each quantity's largest number the variant gives right."""
     off = float(np.finfo(np.float64).eps)
-    for trial in trials:
-        lineup = Lineup([variant])
-        made = [lineup.run(truth.problem) for truth in trial.truths]
-        for step, key, given, _ in () if lineup.misfits else trial.answers():
-            size = np.abs(given).max(initial=0.0)
-            off = max(off, float(distance(given, made[step][key]).max() / size)) if size else off
+    for trial, mistaken, possible in _lined_up([variant], trials):
+        for step, key, actual, _ in trial.answers() if possible.all() else ():
+            size = np.abs(actual).max(initial=0.0)
+            off = max(off, float(distance(actual, mistaken[step][key]).max() / size)) if size else off
     return int(-np.log10(off))
 
 
@@ -314,7 +346,8 @@ def _single_precision(trials: Sequence[Trial]) -> bool:
     if trials[0].truths[0].problem.inputs.dtype == np.float32:
         return False
     answers = [answer for trial in trials for answer in trial.answers()]
-    if any(not (distance(given, right) <= 1e-3 * np.abs(right).max()).all() for _, _, given, (right, _) in answers):
+    sides = [(actual, expected) for _, _, actual, (expected, _) in answers]
+    if any(not (distance(actual, expected) <= 1e-3 * np.abs(expected).max()).all() for actual, expected in sides):
         return False
     are_float32 = are_rounded = True
     wrong = False
@@ -322,14 +355,14 @@ def _single_precision(trials: Sequence[Trial]) -> bool:
         narrow = [narrowed(truth.problem) for truth in trial.truths]
         coarse = [Truth(problem).derived for problem in narrow]
         rounded = [Truth(widened(problem)).derived for problem in narrow]
-        for step, key, given, (right, tolerance) in trial.answers():
-            if (distance(given, right) <= tolerance).all():
+        for step, key, actual, (expected, tolerance) in trial.answers():
+            if (distance(actual, expected) <= tolerance).all():
                 continue
             # The weights and samples were rounded on the way in, which counts once more.
-            allowed = coarse[step][key][1] + np.finfo(np.float32).eps * np.abs(right).max(initial=0.0)
-            if not (distance(given, right) <= MARGIN * allowed + tolerance).all():
+            allowed = coarse[step][key][1] + np.finfo(np.float32).eps * np.abs(expected).max(initial=0.0)
+            if not (distance(actual, expected) <= MARGIN * allowed + tolerance).all():
                 return False
             wrong = True
-            are_float32 &= bool((given.astype(np.float32) == given).all())
-            are_rounded &= bool((distance(given, rounded[step][key][0]) <= MARGIN * tolerance).all())
+            are_float32 &= bool((actual.astype(np.float32) == actual).all())
+            are_rounded &= bool((distance(actual, rounded[step][key][0]) <= MARGIN * tolerance).all())
     return wrong and (are_float32 or are_rounded)

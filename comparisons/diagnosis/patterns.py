@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from comparisons.diagnosis.matching import common_factor, factor_names
+from comparisons.diagnosis.matching import ROUNDED, common_factor, factor_between
 from comparisons.diagnosis.wrong import Wrong
 from comparisons.mistakes.seams import Seams
-from comparisons.reference.quantities import quantity_name
+from comparisons.reference.quantities import Problem, quantity_name
 from comparisons.verdict.distance import distance
 from comparisons.verdict.trial import Trial
 from handnet.activations import FloatArray
 
 # A central difference quotient of a cost C over steps of h = 1e-5 rounds by about u |C| / h, 1e-11; the best by less.
 DIFFERENCES = 1e-12
+
+
+def parts_of(problem: Problem) -> dict[str, slice]:
+    """Return the rows of the weights and of the biases in a gradient."""
+    both = {"weights": slice(None, -1), "biases": slice(-1, None)}
+    return both if problem.stated.biases else {"weights": slice(None)}
 
 
 class Pattern(NamedTuple):
@@ -27,23 +36,42 @@ class Pattern(NamedTuple):
     name: str = ""
 
 
-def pattern_of(wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial]) -> Pattern:
+# What it may have been computed as, in words with a place for a factor, and its value.
+Candidate = tuple[Pattern, Callable[[], FloatArray]]
+
+
+def patterns_of(alike: Sequence[Wrong], trials: Sequence[Trial]) -> Iterator[Pattern]:
     """What the numbers have in common with autograd's, where no known mistake explains them.
 
     Parameters
     ----------
-    alike : the same quantity wherever it is wrong, in other steps and networks too
+    alike : a quantity wherever it is wrong, in several steps and networks
+
+    Yields
+    ------
+    pattern : of each of them in turn, with nothing said where there is none
     """
-    hand, torch = _compared(wrong)
-    if not np.isfinite(hand).all():
+    of_other_vectors = cache(lambda: _of_other_vectors(alike))
+    for wrong in alike:
+        yield _pattern_of(wrong, alike, trials, of_other_vectors)
+
+
+def _pattern_of(
+    wrong: Wrong, alike: Sequence[Wrong], trials: Sequence[Trial], of_other_vectors: Callable[[], Pattern | None]
+) -> Pattern:
+    actual, expected = _compared(wrong)
+    if not np.isfinite(actual).all():
         return Pattern("it is not finite")
     it = "its step" if wrong.key[0] == "weight" else "it"
-    factor = _factor(it, wrong, alike) or _off_by(it, hand, torch)
-    if not factor and (whole := _another(wrong, trials)):
-        return Pattern(whole)
-    if not factor and (other := _product(wrong, alike)):
+    if factor := _factor(it, wrong, alike):
+        return Pattern(factor, "scaled")
+    if off := _off_by(it, actual, expected):
+        return Pattern(off)
+    if other := of_other_vectors():
         return other
-    return Pattern(factor or _part(it, wrong, alike) or _order(wrong))
+    if whole := _another(wrong, trials):
+        return Pattern(whole)
+    return Pattern(_along(it, wrong) or _part(it, wrong) or _order(wrong))
 
 
 def _compared(wrong: Wrong) -> tuple[FloatArray, FloatArray]:
@@ -52,37 +80,89 @@ def _compared(wrong: Wrong) -> tuple[FloatArray, FloatArray]:
     return wrong.hand - old, wrong.torch - old
 
 
-def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
-    factors = [_constant(one) for one in alike]
-    factor = _constant(wrong)
+# A factor.
+
+
+def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
+    """What to say where some layers' weights, or their biases, are a factor times autograd's, and all else is right.
+
+    Parameters
+    ----------
+    quantity : "gradient", or "weight" of which it is the step that has a factor
+    """
+    factors: dict[tuple[str, int], list[tuple[Problem, float]]] = {}
+    telling: Counter[tuple[str, int]] = Counter()
+    for trial in trials:
+        for truth, answer in zip(trial.truths, trial.given, strict=True):
+            for key, actual in answer.items():
+                if key[0] != quantity or key[1] is None or key in trial.misshapen:
+                    continue
+                wrong = Wrong(key, actual, *truth.derived[key], truth.problem)
+                for part, rows in parts_of(truth.problem).items():
+                    told = factors.setdefault((part, key[1]), [])
+                    factor = _factor_of(wrong, rows)
+                    if factor is not None:
+                        told.append((truth.problem, factor))
+                        telling[part, key[1]] += int((np.abs(_compared(wrong)[1][..., rows, :]) > 0).sum())
+                    elif (wrong.ratio[..., rows, :] > 1).any():
+                        return None
     # One number is always some factor times another.
-    if factor is not None and sum(one.hand.size for one in alike) > 1 and None not in factors:
-        names = [factor_names(one, other.problem) for one, other in zip(factors, alike, strict=True)]
-        name = next((name for name in names[0] if all(name in others for others in names)), "")
-        if name or all(np.isclose(one, factor, rtol=1e-6, atol=0.0) for one in factors if one is not None):
-            number = "" if name.lstrip("-").isdecimal() else f", which is {name}" if name else ""
-            return f"{it} is {factor:.10g} times autograd's{number}"
-    excess = _excess(wrong)
+    names = {of: common_factor(told) if telling[of] > 1 else "" for of, told in factors.items()}
+    if not all(names.values()):
+        return None
+    what = "the step of" if quantity == "weight" else "the gradient of"
+    said = [f"{what} {whose} is {name} times autograd's" for whose, name in _by_part(names)]
+    return Pattern(f"{', and '.join(said)}; all the others are right", "scaled") if said else None
+
+
+def _by_part(names: Mapping[tuple[str, int], str]) -> list[tuple[str, str]]:
+    """Whose the factors are, other than 1: of the weights of layers 1 and 3, of the biases, of both in these layers."""
+    layers: dict[str, dict[str, list[int]]] = {"weights": {}, "biases": {}}
+    for (part, l), name in names.items():
+        if name != "1":
+            layers[part].setdefault(name, []).append(l)
+    if layers["weights"] == layers["biases"]:
+        return [(f"layer{_listed(ls)}", name) for name, ls in layers["weights"].items()]
+    return [(f"the {part} of layer{_listed(ls)}", name) for part in layers for name, ls in layers[part].items()]
+
+
+def _listed(layers: Sequence[int]) -> str:
+    """As "s 1 and 3" of several, " 2" of one."""
+    *before, last = map(str, sorted(layers))
+    return f"s {', '.join(before)} and {last}" if before else f" {last}"
+
+
+def _factor_of(wrong: Wrong, rows: slice = slice(None)) -> float | None:
+    """The factor that these rows of a quantity, or of what the step adds to it, have in common with autograd's."""
+    actual, expected = _compared(wrong)
+    if actual.ndim < 2:
+        return factor_between(actual, expected, wrong.tolerance)
+    return factor_between(actual[..., rows, :], expected[..., rows, :], wrong.tolerance[..., rows, :])
+
+
+def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
+    factors = [(one.problem, factor) for one in alike if (factor := _factor_of(one)) is not None]
+    # One number is always some factor times another.
+    if len(factors) < len(alike) or sum(int((_compared(one)[1] != 0).sum()) for one in alike) < 2:
+        return ""
+    name, own = common_factor(factors), _factor_of(wrong)
+    # Wrong by a few roundings is no factor.
+    if name in ("", "1") or own is None:
+        return ""
+    plain = name.lstrip("-").replace(".", "").replace("e-", "").replace("e+", "").isdecimal()
+    return f"{it} is {name} times autograd's" if plain else f"{it} is {own:.10g} times autograd's, which is {name}"
+
+
+def _along(it: str, wrong: Wrong) -> str:
+    """Whether all rows, or all columns, have a factor each."""
+    actual, expected = _compared(wrong)
+    with np.errstate(all="ignore"):
+        # By how much each number exceeds autograd's, in units of it; NaN where both are 0, which says nothing.
+        excess = actual / expected - 1
     for axis, what in ((-1, "row"), (-2, "column")):
         if excess.ndim >= 2 and excess.shape[axis] > 1 and _constant_along(excess, axis):
             return f"each {what} of {it} is a constant times autograd's"
     return ""
-
-
-def _excess(wrong: Wrong) -> FloatArray:
-    """By how much each number exceeds autograd's, in units of it; NaN where both are 0, which says nothing."""
-    hand, torch = _compared(wrong)
-    with np.errstate(all="ignore"):
-        return hand / torch - 1
-
-
-def _constant(wrong: Wrong) -> float | None:
-    """The factor that all its numbers have in common; of several numbers, at least two must say something."""
-    excess = _excess(wrong)
-    telling = excess[~np.isnan(excess)]
-    if telling.size < min(2, excess.size) or not np.isfinite(telling).all() or not _same(telling, telling[:1]):
-        return None
-    return 1 + float(telling[0])
 
 
 def _constant_along(excess: FloatArray, axis: int) -> bool:
@@ -93,67 +173,157 @@ def _constant_along(excess: FloatArray, axis: int) -> bool:
     return bool(several.any() and np.isfinite(most[telling]).all() and _same(least[telling], most[telling]))
 
 
-def _part(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
-    """Whether only the biases are wrong, or all but the biases; and by which factor."""
+def _part(it: str, wrong: Wrong) -> str:
+    """Whether only the biases are wrong, or all but the biases."""
     if wrong.key[0] not in ("gradient", "weight") or not wrong.problem.stated.biases:
         return ""
     off = wrong.ratio > 1
     if off[..., -1, :].any() == off[..., :-1, :].any():
         return ""
-    part, rows = ("biases", slice(-1, None)) if off[..., -1, :].any() else ("weights", slice(None, -1))
-    said = f"in {it} only the {part} are wrong, the others are right"
-    factors = [(one.problem, _constant(_rows(one, rows))) for one in alike if (one.ratio[..., rows, :] > 1).any()]
-    told = [(problem, factor) for problem, factor in factors if factor is not None]
-    name = common_factor(told) if len(told) == len(factors) and wrong.hand[..., rows, :].size > 1 else ""
-    return f"{said}: these are {name} times autograd's" if name else said
-
-
-def _rows(wrong: Wrong, rows: slice) -> Wrong:
-    """Some rows of a wrong gradient, or of what the step adds to the weights."""
-    hand, torch = _compared(wrong)
-    hand, torch, tolerance = (side[..., rows, :] for side in (hand, torch, wrong.tolerance))
-    return Wrong(("gradient", wrong.key[1]), hand, torch, tolerance, wrong.problem)
+    part = "biases" if off[..., -1, :].any() else "weights"
+    return f"in {it} only the {part} are wrong, the others are right"
 
 
 # Another known vector in a product.
 
 
-def _product(wrong: Wrong, alike: Sequence[Wrong]) -> Pattern | None:
-    """Whether the weights' gradients are a product of known arrays, but not of the two that belong there."""
-    if wrong.key[0] != "gradient" or wrong.key[1] is None or wrong.hand.ndim != 2:
+class Known:
+    """What a right pass over a problem computes, by its name in the note.
+
+    Attributes
+    ----------
+    vectors : activations, deltas and the like (N, m_l), inputs and targets among them
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        run, layers = Seams(problem).run(), range(1, len(problem.weights) + 1)
+        self.problem = problem
+        self.vectors: dict[str, FloatArray] = {"a^(0)": problem.inputs, "T": problem.targets}
+        letters = {"activation": "a", "preactivation": "z", "delta": "delta", "activation_gradient": "e"}
+        for quantity, letter in letters.items():
+            self.vectors |= {f"{letter}^({l})": run[quantity, l] for l in layers}
+        self.slopes = {f"D^({l})": run["slope", l] for l in layers}
+
+    def of_width(self, width: int) -> Mapping[str, FloatArray]:
+        """Return the vectors and slopes of so many nodes."""
+        return {name: v for name, v in (self.vectors | self.slopes).items() if v.shape[-1] == width}
+
+    def passed_back(self, l: int) -> Mapping[str, FloatArray]:
+        """Return all that can be passed down from layer l + 1 through its weights."""
+        if l == len(self.problem.weights):
+            return {}
+        w = self.problem.weights[l]
+        w = w[..., :-1, :] if self.problem.stated.biases else w
+        fits = self.of_width(w.shape[-1]).items()
+        return {f"(w^({l + 1}))^T {name}": v @ np.swapaxes(w, -1, -2) for name, v in fits}
+
+
+def _of_other_vectors(alike: Sequence[Wrong]) -> Pattern | None:
+    """Whether it is made of known vectors, but not of those that belong there."""
+    quantity, l = alike[0].key
+    if l is None or alike[0].hand.ndim != 2:
         return None
-    found: set[Pattern] | None = None
-    for one in alike:
-        fitting = {pattern for pattern, value in _products(wrong.key[1], one) if _near(one, value)}
-        found = fitting if found is None else found & fitting
-    return min(found) if found else None
+    if quantity == "delta":
+        return _simplest(_deltas, l, [(one, slice(None)) for one in alike])
+    if quantity != "gradient":
+        return None
+    candidates = {"weights": _products, "biases": _sums}
+    told = {}
+    for part, rows in parts_of(alike[0].problem).items():
+        off = [(one, rows) for one in alike if (one.ratio[rows] > 1).any()]
+        if off:
+            told[part] = _simplest(candidates[part], l, off)
+    weights, biases = told.get("weights"), told.get("biases")
+    if len(told) == 1 and biases:
+        return Pattern(f"in the biases {biases.said}", biases.name)
+    if len(told) == 2 and weights and biases and biases.said != weights.said:
+        return Pattern(f"in the weights {weights.said}; in the biases {biases.said}", weights.name)
+    return weights
 
 
-def _products(l: int, wrong: Wrong) -> Iterator[tuple[Pattern, FloatArray]]:
+def _simplest(
+    candidates: Callable[[int, Known], Iterator[Candidate]], l: int, wrong: Sequence[tuple[Wrong, slice]]
+) -> Pattern | None:
+    """The first of the candidates that gives these rows wherever they are wrong; without a factor, if one does."""
+    fits: dict[Pattern, list[tuple[Problem, float]]] = {}
+    for count, (one, rows) in enumerate(wrong):
+        actual, tolerance = one.hand[rows], one.tolerance[rows].max(initial=0.0)
+        for pattern, value in candidates(l, Known(one.problem)):
+            if len(fits.get(pattern, ())) < count:
+                continue  # what does not fit the first need not be tried on the others
+            mine = value()
+            if mine.shape == actual.shape:
+                room = max(tolerance, ROUNDED * float(np.finfo(mine.dtype).eps) * float(np.abs(mine).max(initial=0.0)))
+                factor = factor_between(actual, mine, np.full(actual.shape, room))
+                if factor is not None:
+                    fits.setdefault(pattern, []).append((one.problem, factor))
+    names = {p: common_factor(factors) for p, factors in fits.items() if len(factors) == len(wrong)}
+    if (exact := next((p for p, name in names.items() if name == "1"), None)) is not None:
+        return Pattern(exact.said.format(times=""), exact.name)
+    # One number is always some factor times another.
+    if sum(one.hand[rows].size - 1 for one, rows in wrong) < 2:
+        return None
+    scaled = ((p, name) for p, name in names.items() if name)
+    return next((Pattern(p.said.format(times=f"{name} times "), p.name) for p, name in scaled), None)
+
+
+def _products(l: int, known: Known) -> Iterator[Candidate]:
     """What somebody may have computed in the place of the weights' gradients of layer l."""
-    made, layers = Seams(wrong.problem).run(), range(1, len(wrong.problem.weights) + 1)
-    left = {"a^(0)": wrong.problem.inputs, "T": wrong.problem.targets}
-    left |= {f"a^({k})": made["activation", k] for k in layers} | {f"z^({k})": made["preactivation", k] for k in layers}
-    right = {f"delta^({k})": made["delta", k] for k in layers}
-    right |= {f"e^({k})": made["activation_gradient", k] for k in layers}
-    ours = f"a^({l - 1})", f"delta^({l})"
-    for pair in product(left, right):
-        if pair != ours:
-            other = " and ".join(f"{one} for {our}" for one, our in zip(pair, ours, strict=True) if one != our)
-            said = f"it is made of {other}" + (", where delta = D e" if pair[1][0] == "e" else "")
-            yield Pattern(said, "other_factor"), left[pair[0]].T @ right[pair[1]]
-    a, delta = left[ours[0]], right[ours[1]]
-    if a.shape[0] == a.shape[1]:
-        # As many samples as nodes: then this computes, too.
-        said = f"it is {ours[0]} {ours[1]}, the sum over the nodes and not over the samples: a transpose is missing"
-        yield Pattern(said, "summed_over_nodes"), a @ delta
+    sizes = known.problem.sizes
+    below, here = f"a^({l - 1})", f"delta^({l})"
+    left, right = known.of_width(sizes[l - 1]), known.of_width(sizes[l])
+    a, delta = left[below], right[here]
+    # As many samples as nodes: then these compute, too.
+    for one, other, said in (
+        (a, delta, f"{below} {here}"),
+        (a.T, delta.T, f"({below})^T ({here})^T"),
+        (a, delta.T, f"{below} ({here})^T"),
+    ):
+        if one.shape[1] == other.shape[0]:
+            said = f"it is {{times}}{said}, the sum over the nodes and not over the samples: a transpose is missing"
+            yield Pattern(said, "summed_over_nodes"), partial(np.matmul, one, other)
+    pairs = [(u, here) for u in left] + [(below, v) for v in right] + list(product(left, right))
+    for u, v in dict.fromkeys(pairs):
+        if (u, v) != (below, here):
+            said = " and ".join(_instead(*pair) for pair in ((u, below), (v, here)) if pair[0] != pair[1])
+            yield Pattern(said, "other_factor"), partial(np.matmul, left[u].T, right[v])
 
 
-def _near(wrong: Wrong, value: FloatArray) -> bool:
-    """Whether the weights' numbers are these, where autograd's are not."""
-    rows = slice(None, -1) if wrong.problem.stated.biases else slice(None)
-    hand, torch = wrong.hand[rows], wrong.torch[rows]
-    return value.shape == hand.shape and _same(hand, value) and not _same(hand, torch)
+def _instead(other: str, own: str) -> str:
+    """That one vector stands where another belongs."""
+    return f"{{times}}{other} stands where {own} belongs{_told_of_errors(other)}"
+
+
+def _told_of_errors(said: str) -> str:
+    """What the e^(l) are that something is made of."""
+    layers = dict.fromkeys(re.findall(r"e\^\((\d+)\)", said))
+    return "".join(f"; e^({l}) is delta^({l}) without its slope" for l in layers)
+
+
+def _sums(l: int, known: Known) -> Iterator[Candidate]:
+    """What somebody may have computed in the place of the biases' gradients of layer l."""
+    right, here = known.of_width(known.problem.sizes[l]), f"delta^({l})"
+    delta = right[here]
+    if delta.shape[0] == delta.shape[1]:
+        said = f"{{times}}{here} is summed over the nodes and not over the samples"
+        yield Pattern(said, "summed_over_nodes"), partial(np.sum, delta.T, axis=0, keepdims=True)
+    for v, vector in right.items():
+        if v != here:
+            yield Pattern(_instead(v, here), "other_factor"), partial(np.sum, vector, axis=0, keepdims=True)
+
+
+def _deltas(l: int, known: Known) -> Iterator[Candidate]:
+    """What somebody may have computed in the place of delta of layer l."""
+    width, slope, error = known.problem.sizes[l], f"D^({l})", f"e^({l})"
+    same = known.of_width(width)
+    errors = {error: same[error], **known.passed_back(l), **same}
+    slopes = {slope: same[slope], "": np.ones_like(same[slope]), **same}
+    pairs = [(slope, e) for e in errors] + [(s, error) for s in slopes] + list(product(slopes, errors))
+    for s, e in dict.fromkeys(pairs):
+        if (s, e) != (slope, error):
+            whole = f"{s} {e}".strip()
+            pattern = Pattern(f"it equals {{times}}{whole}{_told_of_errors(whole)}", "other_factor")
+            yield pattern, partial(np.multiply, slopes[s], errors[e])
 
 
 def _order(wrong: Wrong) -> str:
@@ -171,8 +341,8 @@ def _order(wrong: Wrong) -> str:
 def _another(wrong: Wrong, trials: Sequence[Trial]) -> str:
     """Which other quantity it is, if it is one."""
     hand = wrong.hand
-    for key, (right, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
-        if hand.ndim >= 2 and key != wrong.key and right.shape == hand.shape and _same(hand, right):
+    for key, (expected, _) in (pair for trial in trials for truth in trial.truths for pair in truth.derived.items()):
+        if hand.ndim >= 2 and key != wrong.key and expected.shape == hand.shape and _same(hand, expected):
             mirrored = key == (wrong.key[0], len(wrong.problem.weights) + 1 - (wrong.key[1] or 0))
             order = ", as in a list that comes deepest layer first" if mirrored else ""
             return f"it is {quantity_name(key)}{order}"

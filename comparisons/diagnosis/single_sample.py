@@ -20,12 +20,12 @@ def read_off_single(single: Trial) -> Wrong | None:
     the gradient is not made of them: it is no outer product, its inputs are not those that were given, or the layer
     below goes on from a right delta.
     """
-    (truth,), (given,) = single.truths, single.given
+    (truth,), (answer,) = single.truths, single.given
     if not truth.problem.stated.biases or truth.problem.stated.l2:
         return None  # no row is delta, or no product is left alone
     top = len(truth.problem.weights)
-    made = [_outer(truth, l, given[key]) for l in range(top, 0, -1) if (key := ("gradient", l)) in given]
-    outer = [parts for parts in made if parts is not None]
+    products = [_outer(truth, l, answer[key]) for l in range(top, 0, -1) if (key := ("gradient", l)) in answer]
+    outer = [parts for parts in products if parts is not None]
     if len(outer) < top:
         return None
     deltas, below = [delta for delta, _ in outer], [a for _, a in outer]

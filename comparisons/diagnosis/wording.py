@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from comparisons.diagnosis.wrong import AUTOGRAD, Wrong
-from comparisons.mistakes.effects import made_at
+from comparisons.diagnosis.speech import Speech
+from comparisons.diagnosis.wrong import AUTOGRAD, BOTH, Wrong
+from comparisons.mistakes.effects import origin_in
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.variants import Variant
 from comparisons.reference.complex_step import third_opinion
-from comparisons.reference.quantities import Key, Problem, element_name, quantity_name
+from comparisons.reference.quantities import Key, Problem
 from comparisons.verdict.trial import Trial
 
 # The message.
@@ -26,38 +28,11 @@ SLOPES = {
 }
 
 
-# How each quantity should be computed, by layout.
-CODE = {
-    "note": {
-        "activation": "{name}(augmented(a) @ W)",
-        "delta": "(delta @ w) * {slope}",
-        "gradient": "augmented(a).T @ delta",
-    },
-    "rows": {
-        "activation": "{name}(a @ W + b)",
-        "delta": "(delta @ W.T) * {slope}",
-        "gradient": "a.T @ delta and delta.sum(axis=0)",
-    },
-    "bias_first": {
-        "activation": "{name}(np.c_[ones, a] @ W.T)",
-        "delta": "(delta @ W[:, 1:]) * {slope}",
-        "gradient": "delta.T @ np.c_[ones, a]",
-    },
-    "bias_last": {
-        "activation": "{name}(np.c_[a, ones] @ W.T)",
-        "delta": "(delta @ W[:, :-1]) * {slope}",
-        "gradient": "delta.T @ np.c_[a, ones]",
-    },
-    "linear": {
-        "activation": "{name}(a @ W.T + b)",
-        "delta": "(delta @ W) * {slope}",
-        "gradient": "delta.T @ a and delta.sum(axis=0)",
-    },
-    "columns": {
-        "activation": "{name}(W @ a + b)",
-        "delta": "(W.T @ delta) * {slope}",
-        "gradient": "delta @ a.T and delta.sum(axis=1, keepdims=True)",
-    },
+# What a Network computes, in its own words.
+NETWORK = {
+    "activation": "{name}(augmented(a) @ W)",
+    "delta": "(delta @ w) * {slope}",
+    "gradient": "augmented(a).T @ delta",
 }
 STEP = "W - learning_rate * gradient"
 # Cost and output's delta as code, then in the note's notation; softmax with a squared error has its own.
@@ -92,42 +67,43 @@ NOTE = {
 }
 
 
-def headline(key: Key, trial: Trial, how: str = "") -> str:
+def headline(key: Key, trial: Trial, how: str = "", parts: Sequence[str] = BOTH) -> str:
+    """Say which quantity is the first wrong one, and of a gradient which parts."""
     layer = "" if key[1] is None else f" (layer {key[1]} of {len(trial.truths[0].problem.weights)})"
-    return f"Where: {quantity_name(key)} is the first wrong quantity{layer}{how}."
+    name = Speech.of(trial).quantity(key, parts)
+    said = "are the first wrong quantities" if " and " in name else "is the first wrong quantity"
+    return f"Where: {name} {said}{layer}{how}."
 
 
-def explanation(found: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
+def explanation(variants: Sequence[Variant], key: Key, seen: Wrong, trials: Sequence[Trial]) -> str:
     """What explains it, and what would on this data do so as well."""
     parts = []
-    order = list(trials[0].truths[0].derived)
-    for name in found[0].mistakes:
-        made = where_made(Variant((name,), found[0].placement), seen, trials)
+    order, speech = list(trials[0].truths[0].derived), Speech.of(trials[0])
+    for name in variants[0].mistakes:
+        origin = origin_of(Variant((name,), variants[0].placement), seen, trials)
         kind = MISTAKES[name]
-        formula, why = (_with_numbers(text, made[1]) for text in (kind.formula, kind.summary))
-        subject = "it equals" if made == key else f"{quantity_name(made)} equals"
-        if order.index(made) < order.index(key):
-            subject = f"it follows from {quantity_name(made)}, which equals"
-        parts.append(f"{subject} {formula}: {why[0].lower()}{why[1:].rstrip('.')} [{name}]")
-    placement = found[0].placement.replace("hidden", "the hidden layers")
+        summary = kind.summary[0].lower() + kind.summary[1:].rstrip(".")
+        formula, why = (speech.of_note(_with_numbers(text, origin[1])) for text in (kind.formula, summary))
+        subject = "it equals" if origin == key and not variants[0].factor else f"{speech.quantity(origin)} equals"
+        if order.index(origin) < order.index(key):
+            subject = f"it follows from {speech.quantity(origin)}, which equals"
+        parts.append(f"{subject} {formula}: {why} [{name}]")
+    placement = variants[0].placement.replace("hidden", "the hidden layers")
     where = "" if placement == "everywhere" else f", in {placement} only"
-    others = [str(variant) for variant in found[1:]]
+    others = [str(variant) for variant in variants[1:]]
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     same = f" On this data the same: {shown}." if others else ""
     text = "; and ".join(parts)
-    text = (
-        f"all of it is {found[0].factor} times what it should be, and in it {text.removeprefix('it equals ')}"
-        if found[0].factor
-        else text
-    )
-    rough = f", to {found[0].digits} digits alone, as finite differences are" if found[0].digits else ""
+    if variants[0].factor:
+        text = f"all of it is {variants[0].factor} times what it should be, and in it {text}"
+    rough = f", to {variants[0].digits} digits alone, as finite differences are" if variants[0].digits else ""
     return f"Why: {text}{where}{rough}.{same}"
 
 
-def where_made(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
+def origin_of(variant: Variant, seen: Wrong, trials: Sequence[Trial]) -> Key:
     """The quantity that the mistakes make wrong first; the cost only where it is the cost that is asked about."""
     for trial in trials:
-        key = made_at(variant, trial.truths, () if seen.key[0] == "cost" else ("cost",))
+        key = origin_in(variant, trial.truths, () if seen.key[0] == "cost" else ("cost",))
         if key is not None and "single_precision" not in variant.mistakes:
             return key
     return seen.key
@@ -140,21 +116,54 @@ def _with_numbers(text: str, layer: int | None) -> str:
 
 
 def should_be_text(key: Key, trial: Trial) -> str:
+    """Say how the quantity is computed rightly: as code in the reader's layout, and as the note has it."""
     problem = trial.truths[0].problem
-    top = len(problem.weights)
-    name, stated = problem.activation[(key[1] or top) - 1], problem.stated
-    summed = trial.summed or stated.reduction == "sum"
-    kind, (cost, output, _, _) = _kind(key, top), COSTS[stated.cost]
-    if kind == "output":
-        code = SOFTMAX[0] if _is_plain_softmax(problem) else output
-    else:
-        code = {"cost": cost, "weight": STEP}.get(kind) or CODE[trial.layout][kind]
+    top, summed = len(problem.weights), trial.summed or problem.stated.reduction == "sum"
+    code = _code(key, Speech.of(trial), problem)
     if summed:
         code = code.replace("(2 * N)", "2").replace("(m * N)", "m").replace(" / N", "")
-    if stated.l2 and kind in ("cost", "gradient"):
-        code += f" + {stated.l2!r} / 2 * (w**2).sum()" if kind == "cost" else f" + {stated.l2!r} * w, biases apart"
-    code = code.format(name=name, slope=SLOPES[name])
     return f"Should be: {code}, in the note's notation {equation(key, top, problem, summed)}."
+
+
+def _code(key: Key, speech: Speech, problem: Problem) -> str:
+    """The equation of a quantity as code; of somebody's function with the names of its arrays."""
+    top, stated = len(problem.weights), problem.stated
+    layer = key[1] or top
+    name, kind = problem.activation[layer - 1], _kind(key, top)
+    a = "a" if speech.is_the_notes else speech.name("activation", layer)
+    slope = re.sub(r"\ba\b", a, SLOPES[name])
+    cost, output, _, _ = COSTS[stated.cost]
+    if kind in ("cost", "output"):
+        code = cost if kind == "cost" else (SOFTMAX[0] if _is_plain_softmax(problem) else output)
+        code = re.sub(r"\ba\b", a, code).format(slope=slope)
+    elif kind == "weight":
+        code = (
+            STEP if speech.is_the_notes else f"W{layer} - learning_rate * {speech.name('gradient', layer, 'weights')}"
+        )
+    elif speech.is_the_notes:
+        code = NETWORK[kind].format(name=name, slope=slope)
+    else:
+        code = _in_layout(kind, layer, speech, name, slope)
+    if stated.l2 and kind == "cost":
+        code += f" + {stated.l2!r} / 2 * (w**2).sum()"
+    if stated.l2 and kind == "gradient":
+        code += f" + {stated.l2!r} * w, biases apart"
+    if speech.is_the_notes or kind == "cost":
+        return code
+    return f"{speech.quantity(key, ('weights',)).removesuffix(' after the step')} = {code}"
+
+
+def _in_layout(kind: str, layer: int, speech: Speech, activation: str, slope: str) -> str:
+    """The equation of an activation, a hidden delta or a gradient in the reader's layout."""
+    delta = speech.name("delta", layer)
+    if kind == "activation":
+        return f"{activation}({speech.forward(layer)})"
+    if kind == "delta":
+        back = speech.passed_back(speech.name("delta", layer + 1), speech.weights(layer + 1))
+        return f"({back}) * {slope}"
+    biases = speech.bias_gradient(delta)
+    also = f" and {speech.name('gradient', layer, 'biases')} = {biases}" if biases else ""
+    return speech.gradient(speech.name("activation", layer - 1), delta) + also
 
 
 def equation(key: Key, top: int, problem: Problem, summed: bool = False) -> str:
@@ -188,13 +197,10 @@ def _is_plain_softmax(problem: Problem) -> bool:
     return problem.activation[-1] == "softmax" and problem.stated.cost != "cross_entropy"
 
 
-def evidence(wrong: Wrong) -> str:
+def evidence(wrong: Wrong, trial: Trial) -> str:
     """The worst number with both values, and who else says so."""
     hand, torch, tolerance = (float(side[wrong.worst]) for side in (wrong.hand, wrong.torch, wrong.tolerance))
-    name = element_name(wrong.key, wrong.worst, wrong.hand.shape)
-    biases = wrong.problem.stated.biases
-    if biases and wrong.key[0] in ("gradient", "weight") and wrong.worst[-2] == wrong.hand.shape[-2] - 1:
-        name += " (a bias)"
+    name = Speech.of(trial).element(wrong)
     step = "" if wrong.step is None else f" at step {wrong.step}"
     side = ""
     opinion = third_opinion(wrong.problem, wrong.key, wrong.worst) if wrong.judge == AUTOGRAD else None

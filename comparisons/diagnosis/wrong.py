@@ -13,6 +13,8 @@ from comparisons.verdict.measured import Measured
 from comparisons.verdict.trial import Trial
 from handnet.activations import FloatArray
 
+# What a gradient and the weights after a step are made of.
+BOTH = ("weights", "biases")
 AUTOGRAD, EQUATION = "autograd", "torch, on the same upstream values,"
 
 
@@ -49,6 +51,14 @@ class Wrong:
     def ratio(self) -> FloatArray:
         """Error / tolerance of each of its numbers."""
         return over(distance(self.hand, self.torch), self.tolerance)
+
+    @property
+    def wrong_parts(self) -> tuple[str, ...]:
+        """Which parts of a gradient, or of the weights after a step, are wrong: weights, biases or both."""
+        if self.key[0] not in ("gradient", "weight") or not self.problem.stated.biases:
+            return BOTH
+        off = (self.ratio[..., :-1, :], self.ratio[..., -1:, :])
+        return tuple(part for part, ratio in zip(BOTH, off, strict=True) if (ratio > 1).any())
 
     @property
     def worst(self) -> tuple[int, ...]:

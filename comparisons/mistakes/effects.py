@@ -58,10 +58,10 @@ def effects(variants: Sequence[Variant], truths: Sequence[Truth]) -> Effects:
     for start, some in in_chunks(variants, truths[0]):
         lineup = Lineup(some)
         for step, truth in zip(steps, truths, strict=True):
-            made = lineup.run(truth.problem)
-            for key, (right, tolerance) in truth.derived.items():
-                ratio = over(distance(made[key].astype(np.float64), right), tolerance)
-                step[key][start : start + len(some)] = ratio.max(axis=tuple(range(-right.ndim, 0)))
+            mistaken = lineup.run(truth.problem)
+            for key, (expected, tolerance) in truth.derived.items():
+                ratio = over(distance(mistaken[key].astype(np.float64), expected), tolerance)
+                step[key][start : start + len(some)] = ratio.max(axis=tuple(range(-expected.ndim, 0)))
         misfits |= {start + i: why for i, why in lineup.misfits.items()}
     return Effects(steps, misfits)
 
@@ -76,11 +76,11 @@ def blind(trials: Sequence[Trial]) -> tuple[str, ...]:
     return hidden([trial.truths for trial in trials], given) if given else ()
 
 
-def hidden(asked: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tuple[str, ...]:
+def hidden(runs: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tuple[str, ...]:
     """Return the known mistakes that change nothing measurable in these quantities, in any of these runs of steps."""
-    problem = asked[0][0].problem
+    problem = runs[0][0].problem
     variants = alone_in(problem)
-    shown = np.any([effects(variants, truths).shown(quantities) for truths in asked], axis=0)
+    shown = np.any([effects(variants, truths).shown(quantities) for truths in runs], axis=0)
     could = _reference(problem.stated, problem.activation).shown(quantities)
     pairs = zip(variants, could, shown, strict=True)
     return tuple(variant.mistakes[0] for variant, one, other in pairs if one and not other)
@@ -109,7 +109,7 @@ def targets_for(stated: Statement, rng: np.random.Generator, shape: tuple[int, .
     return rng.random(shape) if stated.cost == "binary_cross_entropy" else rng.standard_normal(shape)
 
 
-def made_at(variant: Variant, truths: Sequence[Truth], without: Collection[str] = ()) -> Key | None:
+def origin_in(variant: Variant, truths: Sequence[Truth], without: Collection[str] = ()) -> Key | None:
     """Return the first quantity that the mistake itself makes wrong, by more than twice the tolerance.
 
     Parameters
@@ -118,8 +118,8 @@ def made_at(variant: Variant, truths: Sequence[Truth], without: Collection[str] 
     """
     everything = "single_precision" in variant.mistakes
     own = variant.computes(len(truths[0].problem.weights))
-    made = effects([variant], truths)
-    for step in () if made.misfits else made.steps:
+    own_effects = effects([variant], truths)
+    for step in () if own_effects.misfits else own_effects.steps:
         for key, ratio in step.items():
             if (everything or key in own) and ratio[0] > VISIBLE and key[0] not in without:
                 return key

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from comparisons.mistakes.seams import Seams
-from comparisons.reference.quantities import Problem, Quantities
+from comparisons.reference.quantities import Problem, Quantities, Statement
 from handnet.activations import (
     ACTIVATIONS,
     FloatArray,
@@ -75,6 +75,15 @@ class TargetsBroadcast(Seams):
         rolled = (np.roll(targets, i, axis=-2) for i in range(targets.shape[-2]))
         costs = [super(TargetsBroadcast, self).shared_cost(l, Seams.error(self, l, a, t), z, a, t) for t in rolled]
         return np.mean(costs, axis=0)
+
+
+class OutputsBroadcast(TargetsBroadcast):
+    summary = "The outputs of all samples are compared with each target, as where (N,) - (N, 1) makes (N, N)."
+    formula = "the right value with the mean of all a^(l) for a^(l) in the error"
+
+    def error(self, l: int, output: FloatArray, targets: FloatArray) -> FloatArray:
+        mean = np.broadcast_to(output.mean(axis=-2, keepdims=True), output.shape)
+        return super(TargetsBroadcast, self).error(l, mean, targets)
 
 
 class CostNoHalf(Seams):
@@ -214,36 +223,57 @@ class SigmoidSlope(Seams):
         return sigmoid_slope(a)
 
 
-class OtherSlopeAtZ(Seams):
-    """The slope of another activation, where it belongs: at z; the base of the mistakes below."""
+class OtherSlope(Seams):
+    """The slope of another activation, at z or at a; the base of the mistakes that `other_slope` makes."""
 
-    name = ""
+    name, at_a = "", False
     combines = False
 
-    def _slope(self, z: FloatArray) -> FloatArray:
+    @classmethod
+    def applies(cls, stated: Statement, activation: Sequence[str]) -> bool:
+        # Above 0 the slope of elu is 1, so that of an a that is never below it is no slope at all.
+        others = set(activation) - (
+            {"sigmoid", "relu", "softplus", "softmax"} if cls.at_a and cls.name == "elu" else set()
+        )
+        return super().applies(stated, activation) and bool(others - {cls.name})
+
+    def _slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
         activation = ACTIVATIONS[self.name]
-        return activation.slope(activation.value(z))
+        return activation.slope(activation.value(a if self.at_a else z))
 
     def output_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        return self._slope(z)
+        return self._slope(l, a, z)
 
     def hidden_slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
-        return self._slope(z)
+        return self._slope(l, a, z)
 
 
-class SigmoidSlopeAtZ(OtherSlopeAtZ):
-    summary = "The slope is that of the sigmoid at z, with another activation."
-    name, formula = "sigmoid", "the right value with sigmoid'(z^(l)) in the place of D^(l)"
+def other_slope(activation: str, at: str = "z") -> type[OtherSlope]:
+    """Return the mistake of taking the slope of this activation, at z or at a."""
+    said = {
+        "summary": f"The slope is that of {activation} at {at}^(l), with another activation.",
+        "formula": f"the right value with {activation}'({at}^(l)) in the place of D^(l)",
+    }
+    return type(f"{activation}_slope_at_{at}", (OtherSlope,), {**said, "name": activation, "at_a": at == "a"})
 
 
-class TanhSlopeAtZ(OtherSlopeAtZ):
-    summary = "The slope is that of tanh at z, with another activation."
-    name, formula = "tanh", "the right value with tanh'(z^(l)) in the place of D^(l)"
+class SlopeInTermsOfA(OtherSlope):
+    """The slope of another activation as it is written in terms of its own a; the base of the mistakes below."""
+
+    at_a = True
+
+    def _slope(self, l: int, a: FloatArray, z: FloatArray) -> FloatArray:
+        return ACTIVATIONS[self.name].slope(a)
 
 
-class ReluSlope(OtherSlopeAtZ):
-    summary = "The slope is that of relu, z > 0, with another activation."
-    name, formula = "relu", "the right value with 1 where z^(l) > 0, else 0, in the place of D^(l)"
+class EluSlope(SlopeInTermsOfA):
+    summary = "The slope is that of elu, 1 above 0 and a + 1 below, with another activation."
+    name, formula = "elu", "the right value with 1 where a^(l) > 0, else a^(l) + 1, in the place of D^(l)"
+
+
+class SoftplusSlope(SlopeInTermsOfA):
+    summary = "The slope is that of softplus, 1 - e^-a, with another activation."
+    name, formula = "softplus", "the right value with 1 - e^-a in the place of D^(l)"
 
 
 class SlopeAtGradient(Seams):
@@ -251,16 +281,24 @@ class SlopeAtGradient(Seams):
     formula = "e sigma'(e), where delta^(l) is D^(l) e"
     combines = False
 
-    def _times_own_slope(self, l: int, error: FloatArray) -> FloatArray:
+    def _slope_at(self, l: int, error: FloatArray) -> FloatArray:
         activation = ACTIVATIONS[self.problem.activation[l - 1]]
-        return error * activation.slope(activation.value(error))
+        return activation.slope(activation.value(error))
 
     def output_delta(self, l: int, c: FloatArray, slope: FloatArray, a: FloatArray) -> FloatArray:
         own = ACTIVATIONS[self.problem.activation[l - 1]].pulled_back or self.cost.delta
-        return super().output_delta(l, c, slope, a) if own else self._times_own_slope(l, c)
+        return super().output_delta(l, c, slope, a) if own else c * self._slope_at(l, c)
 
     def hidden_delta(self, l: int, error: FloatArray, slope: FloatArray) -> FloatArray:
-        return self._times_own_slope(l, error)
+        return error * self._slope_at(l, error)
+
+
+class SlopeInTermsOfGradient(SlopeAtGradient):
+    summary = "The slope is written in terms of the gradient that comes in, as e(1 - e), not of a^(l)."
+    formula = "the right value with e for a^(l) in D^(l), where delta^(l) is D^(l) e"
+
+    def _slope_at(self, l: int, error: FloatArray) -> FloatArray:
+        return ACTIVATIONS[self.problem.activation[l - 1]].slope(error)
 
 
 class SlopeIsActivation(Seams):
@@ -303,7 +341,7 @@ class ErrorPassedDown(Seams):
 
 
 class NoTranspose(Seams):
-    summary = "w^(l+1) is not transposed."
+    summary = "w^(l+1) is turned the wrong way: a transpose is missing, or one too many."
     formula = "D^(l) w^(l+1) delta^(l+1)"
 
     def passed_back(self, l: int, delta_above: FloatArray, w: FloatArray) -> FloatArray:
@@ -763,6 +801,7 @@ MISTAKES: dict[str, type[Seams]] = {
     "mse_loss": MseLoss,
     "averaged_over_inputs": AveragedOverInputs,
     "targets_broadcast": TargetsBroadcast,
+    "outputs_broadcast": OutputsBroadcast,
     "cost_no_half": CostNoHalf,
     "cost_batch_sum": CostBatchSum,
     "cost_output_mean": CostOutputMean,
@@ -774,14 +813,20 @@ MISTAKES: dict[str, type[Seams]] = {
     "slope_of_preactivation": SlopeOfPreactivation,
     "tanh_slope": TanhSlope,
     "sigmoid_slope": SigmoidSlope,
-    "sigmoid_slope_at_z": SigmoidSlopeAtZ,
-    "tanh_slope_at_z": TanhSlopeAtZ,
-    "relu_slope": ReluSlope,
     "slope_one_minus_a": SlopeOneMinusA,
     "slope_is_activation": SlopeIsActivation,
+    "relu_slope": other_slope("relu"),
+    **{
+        f"{name}_slope_at_z": other_slope(name)
+        for name in ("sigmoid", "tanh", "leaky_relu", "elu", "softplus", "softmax")
+    },
+    "elu_slope": EluSlope,
+    "softplus_slope": SoftplusSlope,
+    **{f"{name}_slope_at_a": other_slope(name, "a") for name in ("sigmoid", "tanh", "elu", "softplus", "softmax")},
     "no_hidden_slope": NoHiddenSlope,
     "error_passed_down": ErrorPassedDown,
     "slope_at_gradient": SlopeAtGradient,
+    "slope_in_terms_of_gradient": SlopeInTermsOfGradient,
     "no_transpose": NoTranspose,
     "updated_weights": UpdatedWeights,
     "wrong_weights": WrongWeights,

@@ -38,19 +38,19 @@ class Lineup:
         Of a problem with a step after each sample, those of the last.
         """
         for one in problem.steps():
-            made = self._step(one, weights)
-            weights = [made["weight", l] for l in range(1, len(problem.weights) + 1)]
-        return made
+            quantities = self._step(one, weights)
+            weights = [quantities["weight", l] for l in range(1, len(problem.weights) + 1)]
+        return quantities
 
     def _step(self, problem: Problem, weights: Sequence[FloatArray] | None) -> Quantities:
-        made = self.aside(problem, weights)
+        quantities = self.aside(problem, weights)
         for i, variant in enumerate(self.variants):
             if "single_precision" in variant.mistakes:  # which is no matter of a seam
                 previous = alone({("gradient", l): g for l, g in self._gradients.items()}, i, problem)
                 own = combined(variant.mistakes)(problem, None, {l: g for (_, l), g in previous.items() if l}).run()
-                made = {key: self._with_own(value, i, own[key]) for key, value in made.items()}
-        self._gradients = {l: made["gradient", l] for l in range(1, len(problem.weights) + 1)}
-        return made
+                quantities = {key: self._with_own(value, i, own[key]) for key, value in quantities.items()}
+        self._gradients = {l: quantities["gradient", l] for l in range(1, len(problem.weights) + 1)}
+        return quantities
 
     def _with_own(self, value: FloatArray, i: int, own: FloatArray) -> FloatArray:
         """The numbers of all variants, those of the i-th replaced."""
@@ -72,9 +72,9 @@ class Lineup:
         return self._groups[seam, l]
 
 
-def alone(made: Quantities, i: int, problem: Problem) -> Quantities:
+def alone(quantities: Quantities, i: int, problem: Problem) -> Quantities:
     """Return what the i-th variant of a Lineup made of a problem."""
-    return {key: value[i] if value.ndim > len(problem.shape(key)) else value for key, value in made.items()}
+    return {key: value[i] if value.ndim > len(problem.shape(key)) else value for key, value in quantities.items()}
 
 
 def mistaken_steps(variant: Variant, problems: Sequence[Problem]) -> list[Quantities]:

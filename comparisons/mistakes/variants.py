@@ -59,12 +59,12 @@ class Variant:
 @cache
 def seams_of(variant: Variant, top: int) -> dict[tuple[str, int], tuple[str, ...]]:
     """Return the mistakes of the variant by the seam and layer where they are made, in a network of `top` layers."""
-    made: dict[tuple[str, int], tuple[str, ...]] = {}
+    by_seam: dict[tuple[str, int], tuple[str, ...]] = {}
     for name in variant.mistakes:
         for seam in overridden(name):
             for l in variant.layers(top):
-                made[seam, l] = (*made.get((seam, l), ()), name)
-    return made
+                by_seam[seam, l] = (*by_seam.get((seam, l), ()), name)
+    return by_seam
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from comparisons.checks import check
-from comparisons.mistakes.effects import VISIBLE, effects, made_at
+from comparisons.mistakes.effects import VISIBLE, effects, origin_in
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import Lineup, alone
 from comparisons.mistakes.variants import Variant, applicable, pairs, singles
@@ -152,7 +152,8 @@ def cells() -> Iterator[Cell]:
     for sizes in ARCHITECTURES:
         for activation in ACTIVATIONS:
             for given in GIVEN:
-                for variant in (RIGHT, *singles(len(sizes) - 1)):
+                names = applicable(activation=(activation,))
+                for variant in (RIGHT, *singles(len(sizes) - 1, names)):
                     for layout in PLANTED_IN:
                         yield Cell(variant, sizes, activation, layout, given)
     for activation in ACTIVATIONS:
@@ -265,7 +266,7 @@ def _single_alike(variant: Variant, truths: Sequence[Truth], given: str) -> Vari
 @cache
 def _expected(cell: Cell) -> str:
     """The quantity that the mistake makes wrong first; of two mistakes, the earlier in the computation."""
-    key = made_at(cell.variant, cell.probe.truths)
+    key = origin_in(cell.variant, cell.probe.truths)
     return quantity_name(key) if key else ""
 
 

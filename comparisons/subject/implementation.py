@@ -22,7 +22,9 @@ from comparisons.subject.arguments import arguments_of
 from comparisons.subject.classes import Adapter
 from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
+from comparisons.subject.names import names_of
 from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, is_bare_answer, parts
+from comparisons.verdict.trial import Called
 from handnet.activations import FloatArray
 
 REDUCTIONS = ("mean", "sum")
@@ -44,6 +46,7 @@ class Answer:
     ----------
     given, misfits, turned, backwards : as `Reading` has them
     remarks : what is worth knowing and not wrong
+    called : what its author calls the arrays
     """
 
     given: Quantities
@@ -51,6 +54,7 @@ class Answer:
     turned: dict[Key, str]
     backwards: dict[str, str]
     remarks: tuple[str, ...]
+    called: Called
 
     def right_way_up(self) -> Quantities:
         """Return what is given, with NaN too where it had to be turned, or its list read backwards."""
@@ -70,12 +74,14 @@ class Reply:
     found : the parts of the answer, by name
     remarks : as `Answer` has them
     is_bare : whether the gradients are what came without a name, and may be something else
+    answer : as it came
     """
 
     problem: Problem
     found: dict[str, Any]
     remarks: tuple[str, ...]
     is_bare: bool
+    answer: Any
 
 
 class Implementation:
@@ -216,7 +222,7 @@ class Implementation:
                 del found["gradients"]  # it returns what it has changed
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
-        return Reply(problem, found, tuple(remarks), is_bare and "updated" not in found)
+        return Reply(problem, found, tuple(remarks), is_bare and "updated" not in found, answer)
 
     def read(self, reply: Reply) -> Answer:
         """Read what it answered into the layout of the note.
@@ -240,7 +246,8 @@ class Implementation:
             reading = Reading(problem, self.form, share, self.deepest_first)
             reading.read(found)
             remarks += reading.remarks
-            return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks))
+            called = names_of(reply.answer, reading.sources)
+            return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks), called)
 
     def takes_stacks(self, problem: Problem) -> bool:
         """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""

@@ -235,6 +235,7 @@ class Reading:
     misfits, turned : what to say of these, by key
     backwards : what to say of lists that come deepest first, by quantity
     remarks : what else is worth knowing of how it was read
+    sources : the arrays as they came, by quantity, layer and part: "weights", "biases" or ""
     """
 
     def __init__(self, problem: Problem, form: Form, share: int, deepest_first: Collection[str] = ()) -> None:
@@ -246,6 +247,7 @@ class Reading:
         self.misfits: dict[Key, str] = {}
         self.turned: dict[Key, str] = {}
         self.backwards: dict[str, str] = {}
+        self.sources: dict[tuple[str, int | None, str], Any] = {}
 
     def read(self, found: Mapping[str, Any]) -> None:
         """Read each of the parts that are there.
@@ -282,6 +284,7 @@ class Reading:
         expected = [self.problem.shape((quantity, l))[:: -1 if columns else 1] for l in range(1, self.top + 1)]
         for l, entry in enumerate(self._upward(quantity, name, entries, _shape, expected), start=1):
             key = (quantity, l)
+            self.sources[quantity, l, ""] = entry
             array = array_of(quantity_name(key), entry)
             rows_first = self.problem.shape(key)
             if array.ndim == 1 and array.shape == rows_first[:1] and rows_first[1] == 1:
@@ -328,12 +331,14 @@ class Reading:
             entries = self._upward(quantity, name, self._layers(name, value), _shape, expected)
             for l, entry in enumerate(entries, start=1):
                 key = (quantity, l)
+                self.sources[quantity, l, "weights"] = entry
                 if self._take(key, array_of(quantity_name(key), entry), expected[l - 1], share):
                     self.given[key] = self.layout.matrix_in(self.given[key])
             return
         expected = [self.layout.weight_shape(shape) for shape in shapes]
         pairs = self._upward(quantity, name, self._layers(name, value), lambda pair: _shape(pair[0]), expected)
         for l, pair in enumerate(pairs, start=1):
+            self.sources[quantity, l, "weights"], self.sources[quantity, l, "biases"] = pair
             weight, bias = (array_of(quantity_name((quantity, l)), part) for part in pair)
             self._take_pair((quantity, l), weight, bias, share)
 

@@ -100,6 +100,7 @@ class Session:
             frozenset(answer.turned),
             self.implementation.layout,
             self.implementation.reduction == "sum",
+            answer.called,
         )
 
     def _ask_on(self, trial: Trial) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from comparisons.reference.quantities import Key, Quantities
 from comparisons.reference.truth import Pair, Truth
 from handnet.activations import FloatArray
+
+# What its author calls an array of an answer, by quantity, layer and, of gradients and steps, "weights" or "biases".
+Called = Mapping[tuple[str, int | None, str], str]
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Trial:
     case, step : as they are recorded with the verdicts; step is the number of the first
     misshapen : keys whose answer had another shape and therefore says nothing
     turned : keys whose weights came transposed
-    layout : of the implementation's own arrays; those here are always the note's
+    layout : of the implementation's own arrays, those here are always the note's; empty of a Network
+    called : what its author calls the arrays of the answer
     summed : whether the implementation sums its cost over the samples; the numbers here are always those of the mean
     """
 
@@ -31,13 +35,19 @@ class Trial:
     step: int = 1
     misshapen: frozenset[Key] = frozenset()
     turned: frozenset[Key] = frozenset()
-    layout: str = "note"
+    layout: str = ""
     summed: bool = False
+    called: Called = field(default_factory=dict)
 
     @property
     def stack_axes(self) -> int:
         """How many leading axes the networks have."""
         return len(self.truths[0].problem.shape(("cost", None)))
+
+    @property
+    def has_other_shapes(self) -> bool:
+        """Whether something came in another shape, or transposed."""
+        return bool(self.misshapen or self.turned)
 
     def answers(self) -> Iterator[tuple[int, Key, FloatArray, Pair]]:
         """Step, key, answer, and autograd's value with the tolerance to tell mistakes by, of all to compare."""

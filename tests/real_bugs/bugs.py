@@ -375,7 +375,7 @@ def the_biases_are_not_summed_over_the_samples(pairs, X, T, *, mended):
     return gradients
 
 
-@bug("gradient", 2, says="in it only the weights are wrong, the others are right: these are 2 times autograd's", **ROWS)
+@bug("gradient", 2, "scaled", says="the gradient of the weights of layer 2 is 2 times autograd's", **ROWS)
 def a_two_in_the_weights_of_one_layer(pairs, X, T, *, mended):
     A, _ = forward(pairs, X)
     gradients = backward(pairs, A, output_delta(A, T))
