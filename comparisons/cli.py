@@ -21,13 +21,13 @@ from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
 from comparisons.reference.twin import checked_device
 from comparisons.studies import audit, compare, equations, grade, gradebook, planted, proof, speed, sweep, worked
-from comparisons.studies.apart import PATIENCE
 from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
+from comparisons.studies.processes import PATIENCE
 from comparisons.studies.rubric import read_rubric
 from comparisons.studies.sweep import Setting, Subject, replayed
 from comparisons.studies.work import cores, default_jobs
-from comparisons.subject.apart import in_a_child
+from comparisons.subject.child import in_a_child
 from comparisons.subject.implementation import REDUCTIONS, load
 from comparisons.subject.layouts import LAYOUTS
 from comparisons.subject.reading import ImplementationError

@@ -14,8 +14,8 @@ import pandas as pd
 
 from comparisons.output import report
 from comparisons.output.outcome import Outcome
-from comparisons.studies.apart import PATIENCE, Answer, apart
 from comparisons.studies.gradebook import FORMATS, write_files
+from comparisons.studies.processes import PATIENCE, Answer, in_processes
 from comparisons.studies.rubric import GRADE_COLUMNS, Earned, Grade, Rubric, read_rubric, rubric_of
 from comparisons.studies.work import progress
 from comparisons.subject.implementation import load, told
@@ -100,7 +100,7 @@ def outcome(
     jobs : processes at a time
     """
     items = [(target, rubric) for target in targets]
-    answers = dict(progress(apart(graded, items, seconds, jobs), [1] * len(items), "submissions"))
+    answers = dict(progress(in_processes(graded, items, seconds, jobs), [1] * len(items), "submissions"))
     grades = [_grade(target, rubric, answers[i]) for i, target in enumerate(targets)]
     names = file_names([one.submission for one in grades])
     files = FORMATS[form](dict(zip(names, grades, strict=True)), rubric, targets[0].rpartition(":")[2])

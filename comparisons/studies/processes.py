@@ -43,7 +43,7 @@ class Answer:
     seconds: float
 
 
-def apart(
+def in_processes(
     function: Callable[[Any], Any], items: Sequence[Any], seconds: float = PATIENCE, jobs: int = 1
 ) -> Iterator[tuple[int, Answer]]:
     """Yield (i, what came of function(items[i])) as they get done, in any order.
@@ -63,7 +63,7 @@ def apart(
     Examples
     --------
     >>> import os
-    >>> [answer.problem for _, answer in apart(os._exit, [3])]
+    >>> [answer.problem for _, answer in in_processes(os._exit, [3])]
     ['it ended its process (exit status 3) before it answered']
     """
     if jobs < 1:
