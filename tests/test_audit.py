@@ -12,12 +12,13 @@ from comparisons.cli import main
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import mistaken_steps
 from comparisons.mistakes.variants import Variant
+from comparisons.reference.truth import Truth
 from comparisons.studies.audit import (
     AUDIT_COLUMNS,
     RIGHT,
     VARIANTS,
     better_data,
-    problem_of,
+    data_of,
     tightest,
     tolerance_like,
 )
@@ -44,7 +45,7 @@ def test_one_sample_and_two_outputs_hide_what_more_of_them_show(data):
 
 
 def test_a_row_says_what_numpy_would(data):
-    problem = problem_of(**data)
+    problem = data_of(**data)
     right = data["network"].backprop(data["inputs"], data["targets"]).gradients
     for rtol, atol in ((1e-5, 1e-8), (0.3, 0.0), (0.0, 0.15)):
         frame = audit(rtol, atol, **data).set_index("mistake")
@@ -72,16 +73,16 @@ def test_a_blunt_tolerance_lets_more_pass_and_a_sharp_one_refuses_right_code(dat
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_tightest_tolerance_refuses_no_right_variant_and_lets_no_mistake_pass(data, dtype):
     net = Network([w.astype(dtype) for w in data["network"].weights], data["network"].activation)
-    problem = problem_of(net, data["inputs"], data["targets"])
-    frame = audit(*tightest(problem), network=net, inputs=data["inputs"], targets=data["targets"])
+    problem = data_of(net, data["inputs"], data["targets"])
+    frame = audit(*tightest(Truth(problem)), network=net, inputs=data["inputs"], targets=data["targets"])
     own = [RIGHT + name for name in VARIANTS if name != "float32"]
     assert frame.set_index("mistake").loc[own, "passes"].all()
     assert not passing(frame)
-    assert 10 < tightest(problem)[0] / np.finfo(dtype).eps < 500
+    assert 10 < tightest(Truth(problem))[0] / np.finfo(dtype).eps < 500
 
 
 def test_the_variants_are_right_and_another_way_to_compute(data):
-    problem = problem_of(**data)
+    problem = data_of(**data)
     right = data["network"].backprop(data["inputs"], data["targets"]).gradients
     for name, gradients in VARIANTS.items():
         made = gradients(problem)
@@ -92,7 +93,7 @@ def test_the_variants_are_right_and_another_way_to_compute(data):
 
 
 def test_the_better_data_show_every_mistake():
-    problem = better_data(problem_of(None, None, None))
+    problem = better_data(data_of(None, None, None))
     net = Network(problem.weights, problem.activation)
     assert not passing(audit(1e-5, 1e-8, network=net, inputs=problem.inputs, targets=problem.targets))
     assert len(set(problem.sizes)) == len(problem.sizes)

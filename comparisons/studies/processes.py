@@ -70,7 +70,7 @@ def in_processes(
         raise ValueError(f"jobs is {jobs}: expected 1 or more")
     if not 0 < seconds < float("inf"):
         raise ValueError(f"time is {seconds}: expected a number of seconds")
-    context, waiting, running = _context(), deque(enumerate(items)), dict[int, _Call]()
+    context, waiting, running = _context(function), deque(enumerate(items)), dict[int, _Call]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -85,12 +85,12 @@ def in_processes(
             call.end()
 
 
-def _context() -> Any:
-    """How processes begin: where it is possible as copies of one that has imported torch, once."""
+def _context(function: Callable[[Any], Any]) -> Any:
+    """How processes begin: where it is possible as copies of one that has imported torch and the function, once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["comparisons.checks"])
+    context.set_forkserver_preload(["comparisons.checks", function.__module__])
     return context
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,27 @@ class Form:
         layers = sum(role[0] == "w" and role[1:].isdigit() for role in parts)
         split = {"weights": "w", "biases": "b"}
         return parts | {role: [parts[f"{letter}{l}"] for l in range(1, layers + 1)] for role, letter in split.items()}
+
+    def weights_in(self, parts: Mapping[str, Any]) -> list[FloatArray]:
+        """Return W of each layer from what was handed out by role: the reverse of `parts`."""
+        whole, paired = parts.get("weights", parts), self.layout.is_paired
+        layers: Iterable[Any] = whole
+        if "biases" in parts:
+            layers = zip(whole, parts["biases"], strict=True)
+        elif isinstance(whole, Mapping):
+            layers = self._numbered({name.lower(): part for name, part in whole.items()})
+        elif paired and self.container == "flat":
+            layers = zip(whole[::2], whole[1::2], strict=True)
+        elif paired and self.container == "split":
+            layers = zip(*whole, strict=True)
+        return [self.layout.layer_in(layer) for layer in layers]
+
+    def _numbered(self, parts: Mapping[str, Any]) -> list[Any]:
+        """The layers of w1, b1, w2, b2 .."""
+        count = sum(name[0] == "w" and name[1:].isdigit() for name in parts)
+        if not self.layout.is_paired:
+            return [parts[f"w{l}"] for l in range(1, count + 1)]
+        return [(parts[f"w{l}"], parts[f"b{l}"]) for l in range(1, count + 1)]
 
     def __str__(self) -> str:
         said = f"layout={self.layout.name!r}: {LAYOUTS[self.layout.name]}"

@@ -155,9 +155,7 @@ class Implementation:
         weights = {role: given[role] for role in self.arguments.weights}
         if not all(_identical(untouched[role], part) for role, part in weights.items()):
             remarks.append("it changes the weights it is given, in place: read as updated")
-            # All in one, in two lists, or layer by layer.
-            whole = [part for role, part in weights.items() if role in ("weights", "biases")]
-            found.setdefault("updated", whole[0] if len(whole) == 1 else whole or weights)
+            found.setdefault("updated", whole_of(weights))
         if not found:
             raise ImplementationError(f"it returned nothing: expected {EXPECTED}")
         # The cost and its derivatives are those of the mean, in which the note and the twin have them.
@@ -194,6 +192,12 @@ class Implementation:
         """Copies of what it is asked, by the role of the argument."""
         parts = self.form.parts(problem.weights, problem.inputs, problem.targets)
         return self.form.separately(parts) if "biases" in self.arguments.positional else parts
+
+
+def whole_of(weights: Mapping[str, Any]) -> Any:
+    """Return the weights that were handed out by role, as an answer has them: all in one, in two lists, or by layer."""
+    whole = [part for role, part in weights.items() if role in ("weights", "biases")]
+    return whole[0] if len(whole) == 1 else whole or weights
 
 
 def load(target: str) -> Any:
