@@ -176,3 +176,22 @@ def test_a_network_with_a_cost_of_its_own_is_audited_for_that_cost(biases):
     assert frame.loc[own, "passes"].all()
     assert not frame.loc[["output_slope_kept", "no_penalty", "zeros"], "passes"].any()
     assert "no_half" not in frame.index
+
+
+def test_the_public_test_that_the_documents_audit_by_a_command_lets_none_pass(tmp_path, capsys):
+    document = (Path(__file__).parent.parent / "docs" / "audit.md").read_text()
+    (none_of,) = re.findall(r"none of\s+(\d+) passes", document)
+    (command,) = re.findall(r"^    handnet (audit --like decimal=7 .*)$", document, re.MULTILINE)
+    assert main([*command.split(), "--out", str(tmp_path)]) == 0
+    assert f"lets 0 of {none_of} known mistakes pass" in capsys.readouterr().out
+    blunt = command.replace("decimal=7", "decimal=4").split()
+    assert main([*blunt, "--out", str(tmp_path)]) == 1
+
+
+def test_data_that_would_show_more_keep_the_cost_that_is_stated():
+    rng = np.random.default_rng(4)
+    net = Network.random([3, 5, 4], rng=rng, activation=["tanh", "softmax"], cost="cross_entropy", l2=0.1)
+    problem = data_of(net, rng.standard_normal((7, 3)), np.array([0, 3, 1, 1, 2, 0, 3]))
+    better = better_data(problem)
+    assert better.stated == problem.stated
+    assert np.allclose(better.targets.sum(axis=-1), 1)
