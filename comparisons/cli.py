@@ -253,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
-        if name not in ("speed", "grade"):
+        if name != "speed":
             command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
     return parser
 
