@@ -136,7 +136,8 @@ def to_html(comparison: Comparison | FunctionComparison, directory: str | os.Pat
     """
     check_installed()
     if isinstance(comparison, FunctionComparison):
-        title, answer, sections = "A function beside torch", repr(comparison)[1:-1], [function_section(comparison)]
+        title, answer = "A function beside torch", repr(comparison)[1:-1].removeprefix("FunctionComparison: ")
+        sections = [function_section(comparison)]
     else:
         what = f"{'-'.join(map(str, comparison.sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}"
         title, answer = f"{what} beside autograd", check_line(comparison)
