@@ -262,6 +262,15 @@ def test_what_cannot_be_audited_is_one_line_and_exit_2(project, capsys, options,
     assert not (project / "reports").exists()
 
 
+def test_everything_but_this_runs_without_pytest(project, capsys, monkeypatch):
+    code = "import sys; sys.modules['pytest'] = None; from comparisons.cli import main; sys.exit(main(['audit']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=project, check=False)
+    assert "known mistakes pass" in done.stdout, done.stderr
+    monkeypatch.setattr(own_test, "find_spec", lambda name: None)
+    assert main(["audit", "test_mine.py::test_sharp", "--target", "mine:backprop"]) == 2
+    assert capsys.readouterr().err == "handnet audit: pytest is not installed: pip install pytest\n"
+
+
 def test_a_folder_of_packages_with_options_of_its_own_is_read_as_pytest_reads_it(project):
     (project / "src").mkdir()
     (project / "mine.py").rename(project / "src" / "mine.py")

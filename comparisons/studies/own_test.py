@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from comparisons.checks import check
 from comparisons.mistakes.effects import can_show
@@ -42,6 +42,9 @@ from comparisons.subject.implementation import Implementation, told
 from comparisons.subject.layouts import Layout
 from comparisons.subject.mutant import Change, Mutant
 from comparisons.subject.probes import architectures, probe
+
+if TYPE_CHECKING:
+    import pytest
 
 # The one mistake that a single call cannot show.
 KEPT = "accumulated_gradient"
@@ -97,7 +100,11 @@ def outcome(own: OwnTest, seconds: float = PATIENCE, jobs: int = 1, names: Seque
     ------
     ValueError
         If the test does not pass with the right function, never asks it anything, or the function is not right.
+    ImportError
+        If pytest is not installed: everything else runs without it.
     """
+    if find_spec("pytest") is None:
+        raise ImportError("pytest is not installed: pip install pytest")
     asked = _with_the_right_function(own, seconds)
     if names is None:
         activation = tuple(asked["activation"])
@@ -168,6 +175,8 @@ def tried(item: tuple[OwnTest, str, Sequence[Any] | None]) -> dict[str, Any]:
     ----------
     item : the test; the name of a mistake or right variant, or nothing for the function as it is; its form, once known
     """
+    import pytest
+
     own, name, form = item
     gc.freeze()  # pytest collects garbage several times, and need not look through what was imported
     os.chdir(own.folder)
@@ -188,12 +197,13 @@ class _Planter:
         self.reasons: list[str] = []
         self.mutant: Mutant | None = None
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """Plant the mistake, where whatever a project does to its paths has been done."""
         try:
             self._plant()
         except Exception as raised:
+            import pytest
+
             self.problem = " ".join((str(raised) if isinstance(raised, ValueError) else told(raised)).split())
             pytest.exit(self.problem)
 
