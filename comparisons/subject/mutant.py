@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from comparisons.reference.quantities import Key, Problem, Quantities, Statement
+from comparisons.reference.quantities import Key, Problem, Quantities, Statement, in_order
 from comparisons.subject.implementation import Implementation, whole_of
+from comparisons.subject.numbering import Numbers, numbers_of
 from comparisons.subject.probes import network_of, problem_of
-from comparisons.subject.reading import CALLED, ImplementationError, Reading, parts, plain
+from comparisons.subject.reading import ImplementationError, Reading, parts, plain
 from handnet import Network
 from handnet.activations import FloatArray
 
@@ -64,10 +63,10 @@ class Mutant:
             self.unread.append(str(raised) or type(raised).__name__)
             return self.implementation.function(*arguments, **keywords)
         weights = {role: given[role] for role in self.implementation.arguments.weights}
-        before = _numbers(weights)
+        before = numbers_of(weights)
         answer = self.implementation.function(*arguments, **keywords)
         answer = list(answer) if isinstance(answer, Iterator) else answer
-        in_place = weights if _numbers(weights) != before else None
+        in_place = weights if numbers_of(weights) != before else None
         with np.errstate(all="ignore"):
             return self._changed(problem, answer, in_place)
 
@@ -77,8 +76,7 @@ class Mutant:
         net = Network(form.weights_in(given), self.activation, **asdict(self.stated))
         inputs, targets = (form.layout.samples_in(np.asarray(plain(given[role]))) for role in ("inputs", "targets"))
         problem = problem_of(net, inputs, targets)
-        samples = len(problem.inputs) if self._is_sum else 1
-        return problem_of(net, inputs, targets, float(rate) * samples)
+        return replace(problem, learning_rate=float(rate) * (len(problem.inputs) if self._is_sum else 1))
 
     @property
     def _is_sum(self) -> bool:
@@ -87,7 +85,7 @@ class Mutant:
     def _changed(self, problem: Problem, answer: Any, in_place: Mapping[str, Any] | None) -> Any:
         right = _right(problem)
         try:
-            numbers = _Numbers(answer, in_place)
+            numbers = Numbers(answer, in_place)
             places = self._places(problem, numbers)
             factors = {key: self._factor(key, numbers.flat[at], right[key], problem) for key, at in places.items()}
         except ImplementationError as why:
@@ -108,7 +106,7 @@ class Mutant:
                 self.effect = max(self.effect, factors[key] * off)
         return numbers.written()
 
-    def _places(self, problem: Problem, numbers: _Numbers) -> dict[Key, Any]:
+    def _places(self, problem: Problem, numbers: Numbers) -> dict[Key, Any]:
         """Where each quantity's numbers stand in the answer: it is read with the places in the place of the numbers."""
         answer, in_place = numbers.places()
         found = parts(answer)
@@ -135,15 +133,9 @@ def _right(problem: Problem) -> Quantities:
     """Every quantity, as it should be."""
     net = network_of(problem)
     result = net.backprop(problem.inputs, problem.targets)
-    layers = range(1, len(problem.weights) + 1)
     updated = net.update(result.gradients, problem.learning_rate).weights
-    return {
-        ("cost", None): np.asarray(result.cost),
-        **{("activation", l): result.activations[l] for l in layers},
-        **{("delta", l): result.deltas[l - 1] for l in layers},
-        **{("gradient", l): result.gradients[l - 1] for l in layers},
-        **{("weight", l): updated[l - 1] for l in layers},
-    }
+    cost = np.asarray(result.cost)
+    return in_order(result.activations[1:], cost, result.deltas, result.gradients, updated)
 
 
 def _epsilon(problem: Problem) -> float:
@@ -154,77 +146,3 @@ def _off(one: FloatArray, other: FloatArray) -> float:
     """How far two arrays lie apart at most; infinitely far where one is no number."""
     off = np.abs(np.asarray(one, dtype=np.float64) - other)
     return float(np.where(np.isnan(off), np.inf, off).max(initial=0.0))
-
-
-# Answers, taken apart into their numbers and put together again.
-
-
-class _Numbers:
-    """The numbers of an answer, and of weights that were changed in place, in one row."""
-
-    def __init__(self, answer: Any, in_place: Mapping[str, Any] | None) -> None:
-        self.answer, self.in_place = answer, in_place
-        own, after = _numbers(answer), _numbers(in_place)
-        self.count = len(own)
-        self.flat = np.array([*own, *after], dtype=np.float64)
-
-    def places(self) -> tuple[Any, Any]:
-        """Return the same with each number's place in the row instead of the number."""
-        row = np.arange(len(self.flat))
-        return _filled(self.answer, row), _filled(self.in_place, row[self.count :])
-
-    def written(self) -> Any:
-        """Return the answer with the numbers of the row, and write those of the weights in place."""
-        _filled(self.in_place, self.flat[self.count :], into=True)
-        return _filled(self.answer, self.flat)
-
-
-def _numbers(nested: Any) -> list[float]:
-    """All numbers in what is nested, in order."""
-    found: list[float] = []
-
-    def keep(leaf: Any) -> Any:
-        found.extend(np.asarray(leaf, dtype=np.float64).ravel().tolist())
-        return leaf
-
-    _mapped(nested, keep)
-    return found
-
-
-def _filled(nested: Any, row: NDArray[Any], into: bool = False) -> Any:
-    """Return what is nested with the numbers of a row in it, or put them into its own arrays."""
-    start = 0
-
-    def fill(leaf: Any) -> Any:
-        nonlocal start
-        values = row[start : start + np.size(leaf)].reshape(np.shape(leaf))
-        start += values.size
-        if not isinstance(leaf, np.ndarray):
-            if into:
-                raise ImplementationError("it changes plain lists in place: expected arrays")
-            return values.item()
-        if into:
-            leaf[...] = values
-        # A place is a whole number, which float32 may not hold.
-        return values.astype(np.float32) if leaf.dtype == np.float32 and row.dtype == np.float64 else values
-
-    return _mapped(nested, fill)
-
-
-def _mapped(nested: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Return what is nested with each array and number replaced, in containers of the same kind."""
-    if isinstance(nested, (np.ndarray, np.generic, int, float)):
-        return leaf(nested)
-    if hasattr(nested, "detach"):
-        raise ImplementationError("it returned tensors of torch: expected NumPy")
-    if isinstance(nested, Mapping):
-        return {key: _mapped(part, leaf) for key, part in nested.items()}
-    if hasattr(nested, "_fields"):
-        return type(nested)(*(_mapped(part, leaf) for part in nested))
-    if isinstance(nested, (list, tuple)):
-        return type(nested)(_mapped(part, leaf) for part in nested)
-    named = [name for name in CALLED if hasattr(nested, name)]
-    other = copy.copy(nested) if named else nested
-    for name in named:
-        object.__setattr__(other, name, _mapped(getattr(nested, name), leaf))
-    return other

@@ -181,7 +181,7 @@ def stated_by(network: Network) -> Statement:
     return Statement(network.cost_name, network.reduction, network.l2, network.biases)
 
 
-def problem_of(network: Network, inputs: ArrayLike, targets: ArrayLike, learning_rate: float = 0.5) -> Problem:
+def problem_of(network: Network, inputs: ArrayLike, targets: ArrayLike) -> Problem:
     """Return what a single network is asked with these samples.
 
     Raises
@@ -194,7 +194,7 @@ def problem_of(network: Network, inputs: ArrayLike, targets: ArrayLike, learning
     x = checking.samples("inputs", inputs, network.sizes[0], network.weights[0])
     classes = network.cost_name == "cross_entropy"
     t = checking.targets(targets, network.sizes[-1], network.weights[0], x, classes)
-    return Problem(network.weights, network.activation, x, t, learning_rate, stated=stated_by(network))
+    return Problem(network.weights, network.activation, x, t, stated=stated_by(network))
 
 
 def network_of(problem: Problem) -> Network:
