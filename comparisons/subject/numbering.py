@@ -1,4 +1,4 @@
-"""Answers taken apart into their numbers, and put together again with others: the same containers, shapes and dtypes."""
+"""Answers taken apart into their numbers, and put together with others: the same containers, shapes and dtypes."""
 
 from __future__ import annotations
 
