@@ -106,7 +106,7 @@ def compare_batches(
     """
     checking.yes_or_no("strict", strict)
     with np.errstate(all="ignore"):
-        return replace(_compared(network, batches, learning_rate, case, replay, options), strict=strict)
+        return _compared(network, batches, learning_rate, case, replay, strict, options)
 
 
 def _compared(
@@ -115,6 +115,7 @@ def _compared(
     learning_rate: float,
     case: str,
     replay: str,
+    strict: bool,
     options: dict[str, Any],
 ) -> Comparison:
     _check_options(learning_rate, **options)
@@ -160,6 +161,7 @@ def _compared(
         misshapen=frozenset(key for key, _ in misshapen),
         problems={(case, 1): first.truths[0].problem} if first else {},
         find_blind=partial(blind, [first]) if first else tuple,
+        strict=strict,
     )
 
 

@@ -23,7 +23,7 @@ from comparisons.reference.bounds import RunningErrors
 from comparisons.reference.twin import neutral
 from comparisons.verdict.comparison import MismatchError, write_csv
 from comparisons.verdict.measured import OK, SUSPECT, UNDECIDED, VERDICTS, WRONG
-from comparisons.verdict.observers import paged, rendered
+from comparisons.verdict.observers import OBSERVERS, paged, rendered
 from handnet.activations import FloatArray
 
 COLUMNS = (
@@ -331,6 +331,10 @@ class FunctionComparison:
     findings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        for observer in OBSERVERS:
+            observer(self)
 
     def __bool__(self) -> bool:
         return self.passed

@@ -372,13 +372,15 @@ def _array(m: Measured) -> maps.Array:
 # A function beside torch.
 
 
-def function_section(comparison: FunctionComparison) -> Section:
+def function_section(
+    comparison: FunctionComparison, identity: str = "results", title: str = "Each array of the results"
+) -> Section:
     """Return the results of a function beside torch's: a row and a heat map for each array, and every number."""
     verdicts = [verdict for verdict in FAILED if comparison.count(verdict)]
-    section = Section("results", "Each array of the results", verdicts[0] if verdicts else "ok", [*comparison.remarks])
-    section.tables.append(table(comparison.frame, "results-rows", "The rows of comparison.csv", FUNCTION_ORDER))
+    section = Section(identity, title, verdicts[0] if verdicts else "ok", [*comparison.remarks])
+    section.tables.append(table(comparison.frame, f"{identity}-rows", "The rows of comparison.csv", FUNCTION_ORDER))
     caption = "The numbers of elements.csv"
-    section.tables.append(table(comparison.elements(), "results-elements", caption, FUNCTION_ELEMENTS, folded=True))
+    section.tables.append(table(comparison.elements(), f"{identity}-elements", caption, FUNCTION_ELEMENTS, folded=True))
     several = {leaf.path: leaf for leaf in comparison.leaves if leaf.torch.size > 1}
     shown = dict(list(several.items())[:MOST_MAPS])
     made, low = maps.pictures({path: _matrix(leaf) for path, leaf in shown.items()})
