@@ -142,6 +142,14 @@ def test_a_mismatch_is_shown_with_its_diagnosis_and_the_wrong_edges(tmp_path, ca
     assert message.strip() in said
     assert "[no_output_slope]" in message
     assert 'class="edge wrong"' in (tmp_path / "r" / "index.html").read_text()
+    elements = read(tmp_path / "r" / "elements.csv")
+    first = elements[(elements["case"] == "3-4-2") & (elements["step"] == 1)]
+    maps = [text for text in shown.alternatives if text.startswith("error / tolerance of")]
+    assert maps
+    for text in maps:
+        quantity, layer = {"dC/dW": "gradient"}[text.split()[4].partition("^")[0]], int(text.partition("^(")[2][0])
+        part = first[(first["quantity"] == quantity) & (first["layer"].astype(str) == str(layer))]
+        assert f"{part['verdict'].isin(['wrong', 'inherited']).sum()} of {len(part)} numbers wrong" in text
     frame = read(tmp_path / "r" / "comparison.csv")
     assert_rows_of(shown.tables["case-1-rows"], frame)
 

@@ -195,6 +195,7 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
             row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
         section.network = drawing(first, problem)
         section.tables.append(shown)
+        section.maps = _maps({m.key: _array(m) for m in first if m.is_wrong and m.key[0] != "cost"})
     elif not _is_stack(first):
         section.blocks = blocks(first)
     training = comparison.training
@@ -365,6 +366,12 @@ def blocks(first: Sequence[Measured]) -> dict[str, Any]:
     return {"parts": parts, "low": low}
 
 
+def _maps(arrays: Mapping[Any, maps.Array]) -> dict[str, Any] | None:
+    """Pictures of arrays, as the template shows them; nothing of nothing."""
+    made, low = maps.pictures(arrays)
+    return {"pictures": list(made.values()), "low": low} if made else None
+
+
 def _array(m: Measured) -> maps.Array:
     return maps.Array(quantity_name(m.key), f"{m.hand.shape[0]} x {m.hand.shape[1]}, step {m.step}", m.graver_ratio)
 
@@ -383,8 +390,7 @@ def function_section(
     section.tables.append(table(comparison.elements(), f"{identity}-elements", caption, FUNCTION_ELEMENTS, folded=True))
     several = {leaf.path: leaf for leaf in comparison.leaves if leaf.torch.size > 1}
     shown = dict(list(several.items())[:MOST_MAPS])
-    made, low = maps.pictures({path: _matrix(leaf) for path, leaf in shown.items()})
-    section.maps = {"pictures": list(made.values()), "low": low} if made else None
+    section.maps = _maps({path: _matrix(leaf) for path, leaf in shown.items()})
     return section
 
 
