@@ -16,6 +16,7 @@ from comparisons.mistakes.effects import can_show
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import mistaken_steps
 from comparisons.mistakes.variants import Variant
+from comparisons.output.page import render
 from comparisons.reference.quantities import THE_NOTES
 from comparisons.studies import own_test
 from comparisons.studies.audit import AUDIT_COLUMNS, RIGHT, VARIANTS, ZEROS
@@ -260,6 +261,16 @@ def test_what_cannot_be_audited_is_one_line_and_exit_2(project, capsys, options,
     assert re.match(f"handnet audit: .*{message}", error), error
     assert error.count("\n") == 1
     assert not (project / "reports").exists()
+
+
+def test_the_page_shows_what_passes_and_no_tolerance_that_nobody_knows(project):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    done = audited("test_shape", project, ("no_half", "no_transpose"))
+    text = render(done.title, done.line, done.passed, done.sections())
+    assert "lets 1 of 2 known mistakes pass" in text
+    assert MISTAKES["no_half"].summary in text
+    assert ">tolerance<" not in text
 
 
 def test_everything_but_this_runs_without_pytest(project, capsys, monkeypatch):
