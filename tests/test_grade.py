@@ -544,7 +544,10 @@ def test_the_page_on_courses_shows_what_its_commands_do(tmp_path, monkeypatch, c
 
 
 def run(folder, *command):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    # nbgrader calls alembic by its name, which is beside Python where no environment is active.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
