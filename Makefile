@@ -31,7 +31,8 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The built wheel, in an empty environment with numpy, pandas, torch and pytest alone, away from the sources.
+# The built wheel, in an empty environment with numpy, pandas, torch and pytest alone, away from the sources: a command,
+# and a test that leaves its comparison as CSV by way of the plugin.
 wheel:
 	rm -rf dist .venv-wheel
 	$(PYTHON) -m venv .venv-wheel
@@ -39,6 +40,9 @@ wheel:
 	.venv-wheel/bin/pip install --quiet -c constraints.txt pytest dist/handnet-*.whl
 	cd dist && ../.venv-wheel/bin/python -c "import handnet, comparisons.cases as c; print(c.load_digits()[0].shape)"
 	cd dist && ../.venv-wheel/bin/python -m comparisons compare note --out reports
+	cp examples/styles/rows.py examples/test_outside.py dist
+	cd dist && ../.venv-wheel/bin/python -m pytest -q -p no:cacheprovider --comparisons-csv evidence test_outside.py
+	test -s dist/evidence/comparison.csv
 	rm -rf .venv-wheel
 
 # The documents as a site, in site/. It reads the sources and imports none of them, so it needs the extra and no torch.

@@ -11,7 +11,7 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from comparisons.verdict.observers import RENDERERS
+from comparisons.verdict.observers import PAGES, RENDERERS
 
 if TYPE_CHECKING:
     from comparisons.checks import assert_matches_autograd, check, compare
@@ -59,7 +59,12 @@ def _as_html(comparison: Any) -> str:
     return html
 
 
+def _as_page(comparison: Any, directory: Any) -> None:
+    import_module("comparisons.output.page").to_html(comparison, directory)
+
+
 RENDERERS.append(_as_html)
+PAGES.append(_as_page)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from itertools import repeat
 from typing import Any
@@ -108,7 +107,7 @@ def compare_batches(
     """
     checking.yes_or_no("strict", strict)
     with np.errstate(all="ignore"):
-        return replace(_compared(network, batches, learning_rate, case, replay, options), strict=strict)
+        return _compared(network, batches, learning_rate, case, replay, strict, options)
 
 
 def _compared(
@@ -117,6 +116,7 @@ def _compared(
     learning_rate: float,
     case: str,
     replay: str,
+    strict: bool,
     options: dict[str, Any],
 ) -> Comparison:
     _check_options(learning_rate, **options)
@@ -162,6 +162,7 @@ def _compared(
         misshapen=frozenset(key for key, _ in misshapen),
         problems={(case, 1): first.truths[0].problem} if first else {},
         find_blind=partial(blind, [first]) if first else tuple,
+        strict=strict,
     )
 
 

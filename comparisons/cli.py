@@ -19,15 +19,29 @@ from comparisons.checks import check
 from comparisons.diagnosis.hint import LEVELS, hint
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
+from comparisons.reference.quantities import Statement
 from comparisons.reference.twin import checked_device
-from comparisons.studies import audit, compare, equations, grade, gradebook, planted, proof, speed, sweep, worked
-from comparisons.studies.apart import PATIENCE
+from comparisons.studies import (
+    audit,
+    compare,
+    equations,
+    grade,
+    gradebook,
+    own_test,
+    planted,
+    proof,
+    speed,
+    sweep,
+    worked,
+)
 from comparisons.studies.cases import CASES
 from comparisons.studies.examples import MOST_NODES, read_example
+from comparisons.studies.own_test import OwnTest
+from comparisons.studies.processes import PATIENCE
 from comparisons.studies.rubric import read_rubric
 from comparisons.studies.sweep import Setting, Subject, replayed
 from comparisons.studies.work import cores, default_jobs
-from comparisons.subject.apart import in_a_child
+from comparisons.subject.child import in_a_child
 from comparisons.subject.implementation import REDUCTIONS, load
 from comparisons.subject.layouts import LAYOUTS
 from comparisons.subject.reading import ImplementationError
@@ -151,11 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--batch", type=_size, help="samples of a probe")
     command.add_argument("--dtype", choices=DTYPES, default="float64")
-    command.add_argument("--cost", choices=COSTS, default="half_squared_error", help="what it takes the gradient of")
-    command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
-    command.add_argument("--l2", type=float, default=0.0, help="lambda of a penalty lambda / 2 |w|^2, biases apart")
+    _add_statement(command)
     command.add_argument("--online", action="store_true", help="if it steps after each sample")
-    command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
     command.add_argument("--learning-rate", type=float, default=0.5)
     command.add_argument("--seed", type=_natural, default=0)
     _add_strict(command)
@@ -184,18 +195,25 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "audit",
-        help="what your own gradient test lets pass: known mistakes, compared with its tolerance",
-        description="Make each known mistake on a test's data, and compare it as the test would. Without --sizes and"
-        " the like, the data are the note's 2-2-2 network with its one sample.",
+        help="what your own gradient test lets pass: known mistakes, planted in what it tests or made on its data",
+        description="Run a test of pytest with each known mistake planted in the function that it tests. Or, without a"
+        " TEST, make each on a test's data and compare it with its tolerance; without --sizes and the like, the data"
+        " are the note's 2-2-2 network with its one sample.",
     )
+    command.add_argument("test", nargs="?", default="", metavar="TEST", help="test_mine.py::test_gradient")
+    command.add_argument("--target", default="", metavar="module:function", help="what the TEST tests, and is right")
+    command.add_argument("--layout", choices=LAYOUTS, help="of the target's weights and samples (found by trying)")
+    command.add_argument("--time", type=float, default=PATIENCE, metavar="SECONDS", help="for one run of the TEST (20)")
+    command.add_argument("--jobs", type=int, help="runs of the TEST at a time (as many as there are cores)")
     command.add_argument("--rtol", type=float, default=audit.RTOL, help="relative tolerance of the test (1e-5)")
     command.add_argument("--atol", type=float, default=audit.ATOL, help="absolute tolerance of the test (1e-8)")
     command.add_argument("--like", metavar="NAME", help=f"instead, that of {', '.join(audit.LIKE)} or decimal=5")
     command.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of a random network: 3,5,2")
-    command.add_argument("--activation", type=_names, default="sigmoid", help="of the random network")
+    command.add_argument("--activation", type=_names, default="sigmoid", help="of the random network, or the target")
     command.add_argument("--batch", type=_size, default=1, help="samples of the random network (1)")
     command.add_argument("--dtype", choices=DTYPES, default="float64")
     command.add_argument("--seed", type=_natural, default=0)
+    _add_statement(command)
     command.set_defaults(run=_audit)
 
     command = commands.add_parser(
@@ -236,13 +254,20 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out", default="reports", type=_folder, metavar="DIR", help="where the CSV files go (reports)"
         )
-        if name not in ("speed", "grade"):
+        if name != "speed":
             command.add_argument("--html", action="store_true", help="also write index.html, a page that shows it")
     return parser
 
 
 def _add_strict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--strict", action="store_true", help="a number fails that is suspect")
+
+
+def _add_statement(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--cost", choices=COSTS, default="half_squared_error", help="what it takes the gradient of")
+    command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
+    command.add_argument("--l2", type=float, default=0.0, help="lambda of a penalty lambda / 2 |w|^2, biases apart")
+    command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
 
 
 def _add_implementation(command: argparse.ArgumentParser) -> None:
@@ -350,14 +375,28 @@ def _mistakes(options: argparse.Namespace) -> Outcome:
 
 
 def _audit(options: argparse.Namespace) -> Outcome:
+    if options.test:
+        return _audit_test(options)
+    _refuse(options, ("target", "layout", "time", "jobs"), "without a TEST")
     if options.like:
         _refuse(options, ("rtol", "atol"), "with --like")
         options.rtol, options.atol = audit.tolerance_like(options.like, options.dtype)
-    data = ("sizes", "activation", "batch", "dtype", "seed")
-    if not _changed(options, data):
-        return audit.outcome(options.rtol, options.atol, audit.problem_of(None, None, None))
-    problem = audit.drawn(**{name: getattr(options, name) for name in data})
+    data, stated = ("sizes", "activation", "batch", "dtype", "seed"), ("cost", "reduction", "l2", "biases")
+    if not _changed(options, (*data, *stated)):
+        return audit.outcome(options.rtol, options.atol, audit.data_of(None, None, None))
+    statement = Statement(**{name: getattr(options, name) for name in stated})
+    problem = audit.drawn(**{name: getattr(options, name) for name in data}, stated=statement)
     return audit.outcome(options.rtol, options.atol, problem)
+
+
+def _audit_test(options: argparse.Namespace) -> Outcome:
+    _refuse(options, ("rtol", "atol", "like", "batch", "dtype", "seed"), "with a TEST")
+    if ":" not in options.target:
+        raise ValueError(f"--target is {options.target!r}: expected module:function, what {options.test} tests")
+    of_target = ("layout", "biases", "activation", "cost", "reduction", "l2", "sizes")
+    own = OwnTest(options.test, options.target, dict(_changed(options, of_target)), os.getcwd())
+    jobs = cores() if options.jobs is None else options.jobs
+    return own_test.outcome(own, options.time, jobs)
 
 
 def _sweep(options: argparse.Namespace) -> Outcome:

@@ -23,7 +23,7 @@ from comparisons.reference.bounds import RunningErrors
 from comparisons.reference.twin import neutral
 from comparisons.verdict.comparison import MismatchError, write_csv
 from comparisons.verdict.measured import OK, SUSPECT, UNDECIDED, VERDICTS, WRONG
-from comparisons.verdict.observers import rendered
+from comparisons.verdict.observers import OBSERVERS, paged, rendered
 from handnet.activations import FloatArray
 
 COLUMNS = (
@@ -332,6 +332,10 @@ class FunctionComparison:
     remarks: tuple[str, ...] = ()
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        for observer in OBSERVERS:
+            observer(self)
+
     def __bool__(self) -> bool:
         return self.passed
 
@@ -371,6 +375,18 @@ class FunctionComparison:
             If they cannot be written.
         """
         write_csv({"comparison.csv": self.frame, "elements.csv": self.elements()}, directory)
+
+    def to_html(self, directory: str | os.PathLike[str]) -> None:
+        """Write index.html, a page that shows which numbers are wrong; it needs the extra html.
+
+        Raises
+        ------
+        MissingExtraError
+            If jinja2 or matplotlib is not installed.
+        OSError
+            If the file cannot be written.
+        """
+        paged(self, directory)
 
     def assert_close(self) -> None:
         """Raise MismatchError unless the comparison passed."""

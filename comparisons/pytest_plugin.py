@@ -14,6 +14,10 @@ import pytest
 from comparisons.verdict.observers import OBSERVERS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from comparisons.functions import FunctionComparison
+    from comparisons.output.page import Section
     from comparisons.verdict.comparison import Comparison
 
 TITLE = "beside autograd"
@@ -37,11 +41,11 @@ class Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self.csv, self.html = config.getoption("--comparisons-csv"), config.getoption("--comparisons-html")
         self.test = ""
-        self.of_test: list[Comparison] = []
-        self.of_run: list[tuple[str, Comparison]] = []
+        self.of_test: list[Comparison | FunctionComparison] = []
+        self.of_run: list[tuple[str, Comparison | FunctionComparison]] = []
         OBSERVERS.append(self.saw)
 
-    def saw(self, comparison: Comparison) -> None:
+    def saw(self, comparison: Comparison | FunctionComparison) -> None:
         """Keep a comparison."""
         self.of_test.append(comparison)
         if self.csv or self.html:
@@ -58,7 +62,8 @@ class Recorder:
         if call.when == "call" and outcome.get_result().failed:
             failed = [comparison for comparison in self.of_test if not comparison.passed]
             if failed:
-                outcome.get_result().sections.append((TITLE, str(failed[-1])))
+                said = failed[-1].message() if _is_of_function(failed[-1]) else str(failed[-1])
+                outcome.get_result().sections.append((TITLE, said))
 
     def pytest_unconfigure(self) -> None:
         """Write what was asked for."""
@@ -75,22 +80,48 @@ class Recorder:
 
         tables: dict[str, list[pd.DataFrame]] = {}
         for test, comparison in self.of_run:
-            named = replace(comparison, measured=tuple(replace(m, case=test) for m in comparison.measured))
-            for name, table in named.tables().items():
-                tables.setdefault(name, []).append(table.assign(case=test))
+            for name, table in _tables(test, comparison).items():
+                tables.setdefault(name, []).append(table)
         write_csv({name: pd.concat(parts) for name, parts in tables.items()}, directory)
 
     def _write_page(self, directory: str) -> None:
         from comparisons.output import page
         from comparisons.output.report import versions_line
 
-        results: dict[str, Comparison] = {}
+        results: dict[str, Comparison | FunctionComparison] = {}
         for test, comparison in self.of_run:
             before = sum(name.partition(", number ")[0] == test for name in results)
             results[f"{test}, number {before + 1}" if before else test] = comparison
         failed = {test: comparison for test, comparison in results.items() if not comparison.passed}
         answer = f"{len(results)} comparisons, {len(failed)} of them do not match"
         messages = [f"{test}: {comparison.message()}" for test, comparison in failed.items()]
-        sections = page.comparison_sections(results)
-        text = page.render("The comparisons of a test run", answer, not failed, sections, messages, versions_line())
+        text = page.render(
+            "The comparisons of a test run", answer, not failed, _sections(results), messages, versions_line()
+        )
         page.write(text, directory)
+
+
+def _is_of_function(comparison: Any) -> bool:
+    """Whether it is of any function beside torch, which needs no import to be asked."""
+    return hasattr(comparison, "leaves")
+
+
+def _tables(test: str, comparison: Any) -> dict[str, pd.DataFrame]:
+    """The rows of a test: of a network in the usual files, of any function in files of their own."""
+    if _is_of_function(comparison):
+        tables = {"functions.csv": comparison.frame.copy(), "function_elements.csv": comparison.elements()}
+        for table in tables.values():
+            table.insert(0, "case", test)
+        return tables
+    named = replace(comparison, measured=tuple(replace(m, case=test) for m in comparison.measured))
+    return {name: table.assign(case=test) for name, table in named.tables().items()}
+
+
+def _sections(results: dict[str, Any]) -> list[Section]:
+    """Of networks a section for each case, of each function one."""
+    from comparisons.output import page
+
+    functions = {name: one for name, one in results.items() if _is_of_function(one)}
+    sections = page.comparison_sections({name: one for name, one in results.items() if name not in functions})
+    numbered = enumerate(functions.items(), start=1)
+    return sections + [page.function_section(one, f"function-{i}", name) for i, (name, one) in numbered]

@@ -12,12 +12,13 @@ from comparisons.cli import main
 from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.lineup import mistaken_steps
 from comparisons.mistakes.variants import Variant
+from comparisons.reference.truth import Truth
 from comparisons.studies.audit import (
     AUDIT_COLUMNS,
     RIGHT,
     VARIANTS,
     better_data,
-    problem_of,
+    data_of,
     tightest,
     tolerance_like,
 )
@@ -44,7 +45,7 @@ def test_one_sample_and_two_outputs_hide_what_more_of_them_show(data):
 
 
 def test_a_row_says_what_numpy_would(data):
-    problem = problem_of(**data)
+    problem = data_of(**data)
     right = data["network"].backprop(data["inputs"], data["targets"]).gradients
     for rtol, atol in ((1e-5, 1e-8), (0.3, 0.0), (0.0, 0.15)):
         frame = audit(rtol, atol, **data).set_index("mistake")
@@ -72,16 +73,16 @@ def test_a_blunt_tolerance_lets_more_pass_and_a_sharp_one_refuses_right_code(dat
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_tightest_tolerance_refuses_no_right_variant_and_lets_no_mistake_pass(data, dtype):
     net = Network([w.astype(dtype) for w in data["network"].weights], data["network"].activation)
-    problem = problem_of(net, data["inputs"], data["targets"])
-    frame = audit(*tightest(problem), network=net, inputs=data["inputs"], targets=data["targets"])
+    problem = data_of(net, data["inputs"], data["targets"])
+    frame = audit(*tightest(Truth(problem)), network=net, inputs=data["inputs"], targets=data["targets"])
     own = [RIGHT + name for name in VARIANTS if name != "float32"]
     assert frame.set_index("mistake").loc[own, "passes"].all()
     assert not passing(frame)
-    assert 10 < tightest(problem)[0] / np.finfo(dtype).eps < 500
+    assert 10 < tightest(Truth(problem))[0] / np.finfo(dtype).eps < 500
 
 
 def test_the_variants_are_right_and_another_way_to_compute(data):
-    problem = problem_of(**data)
+    problem = data_of(**data)
     right = data["network"].backprop(data["inputs"], data["targets"]).gradients
     for name, gradients in VARIANTS.items():
         made = gradients(problem)
@@ -92,7 +93,7 @@ def test_the_variants_are_right_and_another_way_to_compute(data):
 
 
 def test_the_better_data_show_every_mistake():
-    problem = better_data(problem_of(None, None, None))
+    problem = better_data(data_of(None, None, None))
     net = Network(problem.weights, problem.activation)
     assert not passing(audit(1e-5, 1e-8, network=net, inputs=problem.inputs, targets=problem.targets))
     assert len(set(problem.sizes)) == len(problem.sizes)
@@ -160,8 +161,12 @@ def test_the_table_of_the_documents_is_what_the_command_says(tmp_path, capsys):
         for data, count in zip(([], ["--sizes", "5,4,3", "--batch", "7"]), counts, strict=True):
             main(["audit", *options.split(), *data, "--out", str(tmp_path)])
             assert f"lets {count} of {of} known mistakes pass" in capsys.readouterr().out, options
-    (allclose,) = (one for options, one, _ in rows if options == "--like allclose")
-    assert f"{allclose} of {of} with the tolerance of `np.allclose`" in (root / "README.md").read_text()
+    readme = (root / "README.md").read_text()
+    (readme_of,) = re.findall(r"how many of (\d+) mistakes pass", readme)
+    shown = re.findall(r"^\| `(--[^`]*)`[^|]* \| (\d+) \| (\d+) \|$", readme, re.MULTILINE)
+    assert len(shown) == 5
+    assert readme_of == of
+    assert set(shown) < set(rows)
 
 
 @pytest.mark.parametrize("biases", [True, False], ids=["biases", "no biases"])
@@ -175,3 +180,22 @@ def test_a_network_with_a_cost_of_its_own_is_audited_for_that_cost(biases):
     assert frame.loc[own, "passes"].all()
     assert not frame.loc[["output_slope_kept", "no_penalty", "zeros"], "passes"].any()
     assert "no_half" not in frame.index
+
+
+def test_the_public_test_that_the_documents_audit_by_a_command_lets_none_pass(tmp_path, capsys):
+    document = (Path(__file__).parent.parent / "docs" / "audit.md").read_text()
+    (none_of,) = re.findall(r"none of\s+(\d+) passes", document)
+    (command,) = re.findall(r"^    handnet (audit --like decimal=7 .*)$", document, re.MULTILINE)
+    assert main([*command.split(), "--out", str(tmp_path)]) == 0
+    assert f"lets 0 of {none_of} known mistakes pass" in capsys.readouterr().out
+    blunt = command.replace("decimal=7", "decimal=4").split()
+    assert main([*blunt, "--out", str(tmp_path)]) == 1
+
+
+def test_data_that_would_show_more_keep_the_cost_that_is_stated():
+    rng = np.random.default_rng(4)
+    net = Network.random([3, 5, 4], rng=rng, activation=["tanh", "softmax"], cost="cross_entropy", l2=0.1)
+    problem = data_of(net, rng.standard_normal((7, 3)), np.array([0, 3, 1, 1, 2, 0, 3]))
+    better = better_data(problem)
+    assert better.stated == problem.stated
+    assert np.allclose(better.targets.sum(axis=-1), 1)

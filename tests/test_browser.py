@@ -5,10 +5,13 @@ import re
 import shutil
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from pages import WRONG
 
+from comparisons import check_function
 from comparisons.cli import main
 
 pytest.importorskip("jinja2")
@@ -170,6 +173,23 @@ def test_a_mismatch_shows_its_diagnosis(browser, tmp_path):
     assert re.match(r"w_\d\d\^\(3\), from", chosen.get_attribute("aria-label"))
     assert "wrong" in chosen.get_attribute("class")
     assert "wrong" in find(browser, ".chosen table").text
+    assert browser.get_log("browser") == []
+
+
+def test_a_function_has_a_picture_of_each_array_and_is_read_without_an_error(browser, tmp_path):
+    def off(x):
+        y = np.tanh(x)
+        y[1, 2] += 1e-9
+        return y
+
+    check_function(off, torch.tanh, np.arange(12.0).reshape(3, 4) / 10).to_html(tmp_path)
+    browser.get((tmp_path / "index.html").as_uri())
+    picture = find(browser, "figure img")
+    assert picture.size["width"] == 4 / 3 * picture.size["height"]
+    assert "1 of 12 numbers wrong" in find(browser, "figcaption").text
+    assert find(browser, ".message").text.startswith("result is wrong in 1 of 12 numbers")
+    orange = colour(browser, ".over", "backgroundColor")
+    assert contrast(orange, colour(browser, "body", "backgroundColor")) > 3
     assert browser.get_log("browser") == []
 
 

@@ -10,8 +10,10 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import comparisons
 import handnet
@@ -19,6 +21,7 @@ import handnet.network
 from comparisons.cli import _parser, main
 from comparisons.diagnosis import wording
 from comparisons.mistakes.known import MISTAKES
+from comparisons.pytest_plugin import _tables
 from comparisons.reference import complex_step, twin
 from comparisons.studies.equations import evaluate_equations
 from handnet.activations import ACTIVATIONS
@@ -30,7 +33,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 DOCUMENTS = [README, CONTRIBUTING, ROOT / "CHANGELOG.md", *PAGES]
 # The documents with Python, and how many blocks of each show what they print.
 SHOWS = {
-    **{"README.md": 1, "any-layer.md": 3, "audit.md": 1, "checking.md": 4, "course.md": 1},
+    **{"README.md": 1, "any-layer.md": 3, "audit.md": 2, "checking.md": 4, "course.md": 1},
     **{"the-note.md": 11, "tolerance.md": 1},
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -98,8 +101,9 @@ def test_the_commands_of_the_readme_find_what_it_says(tmp_path, capsys, monkeypa
         assert main([*shlex.split(command), "--out", str(tmp_path)]) == 1
         said.append(capsys.readouterr().out)
     assert "MISMATCH: slope_of_activation" in said[0]
-    (allclose,) = re.findall(r"(\d+ of \d+) with the tolerance of", README.read_text())
-    assert f"lets {allclose} known mistakes pass" in said[1]
+    (of,) = re.findall(r"how many of (\d+) mistakes pass", README.read_text())
+    (allclose,) = re.findall(r"^\| `--like allclose`[^|]*\| (\d+) \|", README.read_text(), re.MULTILINE)
+    assert f"lets {allclose} of {of} known mistakes pass" in said[1]
 
 
 def test_the_worked_example_of_the_documents_is_checked_as_it_says(tmp_path, capsys):
@@ -216,8 +220,11 @@ def test_every_csv_file_is_in_the_documents_with_its_columns(tmp_path, capsys):
     course = ROOT / "examples" / "course"
     main(["grade", str(course / "submissions" / "right.py"), "--points", str(course / "points.toml"), *run])
     capsys.readouterr()
+    function = comparisons.check_function(np.tanh, torch.tanh, np.ones(3))
+    for name, frame in _tables("a test", function).items():
+        frame.to_csv(written / name, index=False)
     files = list(written.glob("*.csv"))
-    assert len(files) >= 11
+    assert len(files) >= 13
     for path in files:
         assert table[path.name].split(", ") == list(pd.read_csv(path, nrows=0).columns), path.name
 

@@ -26,8 +26,8 @@ from comparisons.mistakes.known import MISTAKES
 from comparisons.mistakes.variants import Variant
 from comparisons.output.outcome import Outcome
 from comparisons.studies import grade as grading
-from comparisons.studies.apart import MOST_BYTES, apart
 from comparisons.studies.grade import graded, readable
+from comparisons.studies.processes import MOST_BYTES, in_processes
 from comparisons.studies.proof import Planted
 from comparisons.studies.rubric import GRADE_COLUMNS, VISIBILITY, rubric_of
 from comparisons.studies.work import cores
@@ -271,7 +271,7 @@ def test_the_command_check_gives_all_away_by_default_and_no_page_with_a_hint(tmp
     ids=["exit", "crash", "for ever", "prints"],
 )
 def test_a_process_that_does_not_answer_is_ended_and_said(function, item, seconds, problem):
-    ((i, answer),) = apart(function, [item], seconds)
+    ((i, answer),) = in_processes(function, [item], seconds)
     assert (i, answer.value) == (0, None)
     assert re.fullmatch(problem, answer.problem)
 
@@ -279,7 +279,7 @@ def test_a_process_that_does_not_answer_is_ended_and_said(function, item, second
 def test_what_a_process_has_started_ends_with_it(tmp_path):
     noted = tmp_path / "pid"
     command = f"sleep 600 & echo $! > {noted}.new; mv {noted}.new {noted}; sleep 600"
-    list(apart(os.system, [command], seconds=1))
+    list(in_processes(os.system, [command], seconds=1))
     if not Path("/proc/self/cmdline").exists():
         pytest.skip("needs /proc")
     command_line, looks = Path("/proc", noted.read_text().strip(), "cmdline"), 0
@@ -298,7 +298,7 @@ def test_a_submission_has_twenty_seconds_and_every_core_by_default(monkeypatch):
 
 
 def test_what_prints_little_answers():
-    answers = dict(apart(len, ["abc", "", "a"], jobs=2))
+    answers = dict(in_processes(len, ["abc", "", "a"], jobs=2))
     assert {i: answer.value for i, answer in answers.items()} == {0: 3, 1: 0, 2: 1}
     assert not any(answer.problem for answer in answers.values())
 
@@ -308,7 +308,7 @@ def test_what_prints_little_answers():
 )
 def test_no_time_and_no_processes_are_refused(seconds, jobs, message):
     with pytest.raises(ValueError, match=message):
-        list(apart(len, [""], seconds, jobs))
+        list(in_processes(len, [""], seconds, jobs))
 
 
 BEHAVIOUR = {
@@ -546,7 +546,10 @@ def test_the_page_on_courses_shows_what_its_commands_do(tmp_path, monkeypatch, c
 
 
 def run(folder, *command):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    # nbgrader calls alembic by its name, which is beside Python where no environment is active.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

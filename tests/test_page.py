@@ -1,15 +1,20 @@
 """The page: every figure on it is one of the CSV files, and nothing from outside is taken for markup."""
 
+import base64
+import io
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from pages import WRONG, Page
 
-from comparisons import compare, to_html
+from comparisons import check_function, compare, to_html
 from comparisons.cli import main
 from comparisons.output import page
 from comparisons.output.mathml import mathml
@@ -22,7 +27,7 @@ from handnet import Network
 from handnet.notation import NotationError
 
 pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
+matplotlib_image = pytest.importorskip("matplotlib.image")
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +142,14 @@ def test_a_mismatch_is_shown_with_its_diagnosis_and_the_wrong_edges(tmp_path, ca
     assert message.strip() in said
     assert "[no_output_slope]" in message
     assert 'class="edge wrong"' in (tmp_path / "r" / "index.html").read_text()
+    elements = read(tmp_path / "r" / "elements.csv")
+    first = elements[(elements["case"] == "3-4-2") & (elements["step"] == 1)]
+    maps = [text for text in shown.alternatives if text.startswith("error / tolerance of")]
+    assert maps
+    for text in maps:
+        quantity, layer = {"dC/dW": "gradient"}[text.split()[4].partition("^")[0]], int(text.partition("^(")[2][0])
+        part = first[(first["quantity"] == quantity) & (first["layer"].astype(str) == str(layer))]
+        assert f"{part['verdict'].isin(['wrong', 'inherited']).sum()} of {len(part)} numbers wrong" in text
     frame = read(tmp_path / "r" / "comparison.csv")
     assert_rows_of(shown.tables["case-1-rows"], frame)
 
@@ -205,6 +218,82 @@ def test_the_matrix_of_mistakes_counts_the_rows_of_mistakes_csv(tmp_path):
             assert row[sizes] == ("" if part.empty else len(part) if good else row[sizes])
             assert good or f"named {is_named(part).sum()} of {len(part)}" in row[sizes]
     assert len(shown.tables["mistakes-missed"]) == 2
+
+
+def test_an_audit_is_shown_row_by_row(tmp_path):
+    assert main(["audit", "--html", "--out", str(tmp_path)]) == 1
+    shown, frame = Page(tmp_path / "index.html"), read(tmp_path / "audit.csv")
+    assert len(shown.tables["audit-rows"]) == len(frame)
+    rows = [{**row, "passes": str(row["passes"] == "yes")} for row in shown.tables["audit-rows"]]
+    for row in rows:
+        row.pop("what goes wrong")
+    assert_rows_of(rows, frame.astype({"passes": str}))
+    assert "lets 11 of 46 known mistakes pass" in shown.answer
+
+
+def test_grades_are_shown_with_what_each_submission_has_right(tmp_path):
+    course = Path(__file__).parent.parent / "examples" / "course"
+    submissions = [str(course / "submissions" / f"{name}.py") for name in ("right", "wrong")]
+    options = ["--points", str(course / "points.toml"), "--html", "--out", str(tmp_path)]
+    assert main(["grade", *submissions, *options]) == 1
+    shown, frame = Page(tmp_path / "index.html"), read(tmp_path / "grade.csv")
+    assert_rows_of(shown.tables["grades-rows"], frame)
+    right, wrong = shown.tables["grades-matrix"]
+    entries = set(right) - {"submission", "points"}
+    assert {right[entry] for entry in entries} == {"right"}
+    assert (wrong["delta hidden"], wrong["delta output"], wrong["gradient, its equation"]) == (
+        "wrong",
+        "right",
+        "right",
+    )
+    counts = {row["entry"]: row["right"] for row in shown.tables["grades-entries"]}
+    assert counts == {entry: 1 + (wrong[entry] == "right") for entry in entries}
+    assert (right["points"], wrong["points"]) == tuple(frame["points"])
+
+
+def test_a_function_is_shown_with_its_wrong_numbers_as_a_heat_map(tmp_path, rng):
+    def off(x, w):
+        y = x @ w
+        y[1, 2] += 1e-9
+        return y, np.sum(w, axis=0), y.sum(), np.stack([y, y])
+
+    def reference(x, w):
+        return x @ w, w.sum(0), (x @ w).sum(), torch.stack([x @ w, x @ w])
+
+    comparison = check_function(off, reference, rng.standard_normal((4, 3)), rng.standard_normal((3, 5)))
+    comparison.to_html(tmp_path)
+    shown = Page(tmp_path / "index.html")
+    assert "MISMATCH in 66 numbers" in shown.answer
+    assert comparison.message() == shown.messages[0]
+    assert_rows_of(shown.tables["results-rows"], comparison.frame)
+    assert len(shown.tables["results-elements"]) == len(comparison.elements()) == 66
+    maps = [text for text in shown.alternatives if text.startswith("error / tolerance of")]
+    assert len(maps) == 3  # a single number has none
+    worst = comparison.frame["error_over_tolerance"]
+    assert f"result[0], 4 x 5: the greatest is {worst[0]:.4g}, 1 of 20 numbers wrong" in maps[0]
+    assert maps[1].endswith(f"result[1], 5: the greatest is {worst[1]:.4g}")
+    assert "result[3], 2 x 4 x 5" in maps[2]
+    assert maps[2].endswith("2 of 40 numbers wrong")
+    pixels = [picture(uri) for uri in re.findall(r'src="(data:image/png[^"]*)"', (tmp_path / "index.html").read_text())]
+    orange = [(np.abs(one[..., :3] - np.array([213, 94, 0]) / 255) < 0.01).all(axis=-1) for one in pixels]
+    assert [one.shape for one in orange] == [(4, 5), (1, 5), (8, 5)]
+    assert np.argwhere(orange[0]).tolist() == [[1, 2]]
+    assert not orange[1].any()
+    assert np.argwhere(orange[2]).tolist() == [[1, 2], [5, 2]]
+
+
+def picture(uri):
+    """The colours of a picture that stands in the page."""
+    return matplotlib_image.imread(io.BytesIO(base64.b64decode(uri.partition(",")[2])), format="png")
+
+
+def test_a_function_that_matches_has_a_page_without_a_wrong_number(tmp_path, rng):
+    comparison = check_function(np.tanh, torch.tanh, rng.standard_normal(7))
+    to_html(comparison, tmp_path)
+    shown = Page(tmp_path / "index.html")
+    assert "match in 7 numbers" in shown.answer
+    assert not shown.messages
+    assert not any("wrong" in text for text in shown.alternatives if text.startswith("error"))
 
 
 def test_a_worked_example_is_shown_as_in_worked_csv(tmp_path):

@@ -29,6 +29,19 @@ def test_wrong():
 def test_nothing_is_compared():
     assert False
 """
+FUNCTIONS = """
+import numpy as np
+import torch
+from comparisons import assert_matches, check_function
+
+
+def test_layer():
+    assert_matches(lambda x, w: x @ w, torch.matmul, np.eye(2), np.ones((2, 3)))
+
+
+def test_function():
+    assert check_function(lambda x: x + 1e-9, torch.tanh, np.zeros(3)).passed, "it does not match"
+"""
 UNUSED = """
 import sys
 
@@ -63,6 +76,26 @@ def test_anybodys_tests_leave_a_page(tmp_path):
     text = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
     assert "3 comparisons, 1 of them do not match" in text
     assert "test_own.py::test_wrong, number 2" in text
+
+
+def test_functions_beside_torch_leave_their_own_tables_and_sections(tmp_path):
+    done = run(tmp_path, FUNCTIONS, "--comparisons-csv", "evidence")
+    assert done.stdout.count("- beside autograd -") == 1
+    assert "result is wrong in 3 of 3 numbers" in done.stdout
+    frame = pd.read_csv(tmp_path / "evidence" / "functions.csv")
+    assert list(zip(frame["case"], frame["verdict"], strict=True)) == [
+        ("test_own.py::test_layer", "ok"),
+        ("test_own.py::test_function", "wrong"),
+    ]
+    elements = pd.read_csv(tmp_path / "evidence" / "function_elements.csv")
+    assert elements["case"].value_counts().to_dict() == {"test_own.py::test_layer": 6, "test_own.py::test_function": 3}
+    assert not (tmp_path / "evidence" / "comparison.csv").exists()
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    run(tmp_path, FUNCTIONS + TESTS, "--comparisons-html", "pages")
+    text = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    assert "5 comparisons, 2 of them do not match" in text
+    assert 'id="function-2-elements"' in text
 
 
 def test_where_it_is_not_used_it_costs_nothing(tmp_path):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from comparisons.mistakes.lineup import Lineup
-from comparisons.mistakes.variants import Variant, alone_in
+from comparisons.mistakes.variants import Variant, alone_in, applicable
 from comparisons.reference.quantities import Key, Problem, Statement
 from comparisons.reference.truth import Truth
 from comparisons.verdict.distance import distance, over
@@ -84,6 +84,15 @@ def hidden(runs: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tupl
     could = _reference(problem.stated, problem.activation).shown(quantities)
     pairs = zip(variants, could, shown, strict=True)
     return tuple(variant.mistakes[0] for variant, one, other in pairs if one and not other)
+
+
+def can_show(
+    stated: Statement, activation: tuple[str, ...], quantities: Collection[str], steps: int = 2
+) -> tuple[str, ...]:
+    """Return the known mistakes that change these quantities at all, in so many steps where each can be made."""
+    made = _reference(stated, activation)
+    shown = replace(made, steps=made.steps[:steps]).shown(quantities)
+    return tuple(name for name, one in zip(applicable(stated, activation), shown, strict=True) if one)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from comparisons.extras import extra
+from comparisons.functions import FunctionComparison, Leaf
+from comparisons.output import maps
 from comparisons.output.report import check_line, versions_line
 from comparisons.reference.quantities import element_name, quantity_name
 from comparisons.verdict.comparison import FEW_NUMBERS, Comparison
 from comparisons.verdict.distance import greatest
 from comparisons.verdict.measured import ELEMENT_COLUMNS, VERDICTS, Measured
-from handnet.activations import FloatArray
 from handnet.files import replacing
 
 # What counts comes first, where no screen is too narrow for it.
@@ -31,6 +31,11 @@ ELEMENT_ORDER = (
     *("name", "verdict", "hand", "torch", "error", "tolerance"),
     *("quantity", "layer", "sample", "row", "column"),
 )
+FUNCTION_ORDER = (
+    *("quantity", "verdict", "shape", "dtype", "error_over_tolerance", "error_over_expected", "worst_element", "hand"),
+    *("torch", "tolerance", "expected", "max_abs_error", "max_rel_error", "resolution", "elements"),
+)
+FUNCTION_ELEMENTS = ("name", "verdict", "hand", "torch", "error", "tolerance", "expected", "quantity")
 # Shown as they are in the CSV files; every other float with four digits, and whole in the cell's data.
 WHOLE = {"hand", "torch", "printed", "autograd"}
 # Where a number that is not there would be the very thing that is wrong.
@@ -43,8 +48,9 @@ COLOURS = {INK: "currentColor", LINE: "var(--line)", FIRST: "var(--a)", SECOND: 
 MOST_ROWS, MOST_LAYERS = 40, 12
 # Beyond this a training has come apart, and nothing is to be seen in its picture.
 COME_APART = 1e100
-# A heat map has at most so many cells a side, and goes down to this power of ten of error / tolerance at the most.
-MAP_CELLS, MAP_LOW = 64, -12
+# Of a function's results at most so many arrays are drawn.
+MOST_MAPS = 40
+FAILED = ("wrong", "suspect")
 
 
 class Cell(NamedTuple):
@@ -66,6 +72,7 @@ class Section:
     source: str = ""
     network: dict[str, Any] | None = None
     blocks: dict[str, Any] | None = None
+    maps: dict[str, Any] | None = None
     figures: list[dict[str, str]] = field(default_factory=list)
     equations: list[dict[str, Any]] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
@@ -105,12 +112,12 @@ def render(
 # Comparisons.
 
 
-def to_html(comparison: Comparison, directory: str | os.PathLike[str]) -> None:
+def to_html(comparison: Comparison | FunctionComparison, directory: str | os.PathLike[str]) -> None:
     """Write index.html, a page that shows a comparison; it needs the extra html.
 
     Parameters
     ----------
-    comparison : what to show
+    comparison : of a network, or of a function with its reference
     directory : made where it is missing
 
     Raises
@@ -128,11 +135,15 @@ def to_html(comparison: Comparison, directory: str | os.PathLike[str]) -> None:
     >>> to_html(compare(net, [0.5, -0.5], [1.0]), "reports")  # doctest: +SKIP
     """
     check_installed()
-    what = f"{'-'.join(map(str, comparison.sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}"
+    if isinstance(comparison, FunctionComparison):
+        title, answer = "A function beside torch", repr(comparison)[1:-1].removeprefix("FunctionComparison: ")
+        sections = [function_section(comparison)]
+    else:
+        what = f"{'-'.join(map(str, comparison.sizes))}, {' '.join(comparison.activation)}, {comparison.dtype}"
+        title, answer = f"{what} beside autograd", check_line(comparison)
+        sections = comparison_sections({"": comparison})
     messages = [] if comparison.passed else [comparison.message()]
-    sections = comparison_sections({"": comparison})
-    answer = check_line(comparison)
-    write(render(f"{what} beside autograd", answer, comparison.passed, sections, messages, versions_line()), directory)
+    write(render(title, answer, comparison.passed, sections, messages, versions_line()), directory)
 
 
 def write(text: str, directory: str | os.PathLike[str]) -> None:
@@ -184,6 +195,7 @@ def _case(identity: str, title: str, comparison: Comparison, case: str) -> Secti
             row["data"] = {"name": element["name"], "sample": "" if element["sample"] is None else element["sample"]}
         section.network = drawing(first, problem)
         section.tables.append(shown)
+        section.maps = _maps({m.key: _array(m) for m in first if m.is_wrong and m.key[0] != "cost"})
     elif not _is_stack(first):
         section.blocks = blocks(first)
     training = comparison.training
@@ -348,40 +360,44 @@ def blocks(first: Sequence[Measured]) -> dict[str, Any]:
     sizes = first[0].sizes
     matrices = {m.key: m for m in first if m.key[0] in ("gradient", "weight")}
     shown = {l: matrices.get(("gradient", l)) or matrices.get(("weight", l)) for l in range(1, len(sizes))}
-    powers = {l: _powers(m.graver_ratio) for l, m in shown.items() if m}
-    least = min((float(part[np.isfinite(part)].min(initial=-1)) for part in powers.values()), default=-1)
-    low = max(MAP_LOW, int(np.floor(least)))
-    maps = {l: heat_map(m, powers[l], low) for l, m in shown.items() if m}
+    made, low = maps.pictures({l: _array(m) for l, m in shown.items() if m})
     whats = ["inputs", *["nodes"] * (len(sizes) - 2), "outputs"]
-    parts = [{"size": size, "what": whats[l], "map": maps.get(l + 1)} for l, size in enumerate(sizes)]
+    parts = [{"size": size, "what": whats[l], "map": made.get(l + 1)} for l, size in enumerate(sizes)]
     return {"parts": parts, "low": low}
 
 
-def heat_map(m: Measured, powers: FloatArray, low: int) -> dict[str, Any]:
-    """Return a matrix as a picture, from dark to bright: powers of ten of error / tolerance, from `low` to 0."""
-    picture = io.BytesIO()
-    image = extra("matplotlib.image", "html")
-    image.imsave(picture, np.clip(powers, low, 0), cmap="cividis", vmin=low, vmax=0, format="png")
-    worst = greatest(m.graver_ratio)
-    size = f"{m.hand.shape[0]} x {m.hand.shape[1]}, step {m.step}"
-    scale = max(1, round(160 / max(powers.shape)))
-    return {
-        "uri": "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode(),
-        "alternative": f"error / tolerance of {quantity_name(m.key)}, {size}: the greatest is {worst:.4g}",
-        "caption": f"{quantity_name(m.key)}, {size}, up to {worst:.4g} of its tolerance",
-        "width": powers.shape[1] * scale,
-        "height": powers.shape[0] * scale,
-    }
+def _maps(arrays: Mapping[Any, maps.Array]) -> dict[str, Any] | None:
+    """Pictures of arrays, as the template shows them; nothing of nothing."""
+    made, low = maps.pictures(arrays)
+    return {"pictures": list(made.values()), "low": low} if made else None
 
 
-def _powers(values: FloatArray) -> FloatArray:
-    """log10 of the values, of a large matrix the greatest of each patch."""
-    for axis in (0, 1):
-        size = values.shape[axis]
-        starts = np.unique(np.linspace(0, size, min(size, MAP_CELLS), endpoint=False).astype(int))
-        values = np.maximum.reduceat(values, starts, axis=axis)
-    with np.errstate(divide="ignore"):
-        return np.log10(values)
+def _array(m: Measured) -> maps.Array:
+    return maps.Array(quantity_name(m.key), f"{m.hand.shape[0]} x {m.hand.shape[1]}, step {m.step}", m.graver_ratio)
+
+
+# A function beside torch.
+
+
+def function_section(
+    comparison: FunctionComparison, identity: str = "results", title: str = "Each array of the results"
+) -> Section:
+    """Return the results of a function beside torch's: a row and a heat map for each array, and every number."""
+    verdicts = [verdict for verdict in FAILED if comparison.count(verdict)]
+    section = Section(identity, title, verdicts[0] if verdicts else "ok", [*comparison.remarks])
+    section.tables.append(table(comparison.frame, f"{identity}-rows", "The rows of comparison.csv", FUNCTION_ORDER))
+    caption = "The numbers of elements.csv"
+    section.tables.append(table(comparison.elements(), f"{identity}-elements", caption, FUNCTION_ELEMENTS, folded=True))
+    several = {leaf.path: leaf for leaf in comparison.leaves if leaf.torch.size > 1}
+    shown = dict(list(several.items())[:MOST_MAPS])
+    section.maps = _maps({path: _matrix(leaf) for path, leaf in shown.items()})
+    return section
+
+
+def _matrix(leaf: Leaf) -> maps.Array:
+    """An array of any shape as a matrix: what has more axes than two is laid out below each other."""
+    ratio = leaf.ratio(leaf.tolerance)
+    return maps.Array(leaf.path, " x ".join(map(str, ratio.shape)), ratio.reshape(-1, ratio.shape[-1]))
 
 
 # Figures.

@@ -12,16 +12,18 @@ from typing import Any
 
 import pandas as pd
 
-from comparisons.output import report
+from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
-from comparisons.studies.apart import PATIENCE, Answer, apart
 from comparisons.studies.gradebook import FORMATS, write_files
+from comparisons.studies.processes import PATIENCE, Answer, in_processes
 from comparisons.studies.rubric import GRADE_COLUMNS, Earned, Grade, Rubric, read_rubric, rubric_of
 from comparisons.studies.work import progress
 from comparisons.subject.implementation import load, told
 
 # More of what somebody's exception says helps nobody.
 MOST_LETTERS = 4000
+# How the page marks what is not right.
+MARKS = {"right": "ok", "wrong": "wrong", "not judged": "undecided", "not returned": "undecided"}
 
 
 def grade(backprop: Callable[..., Any], points: str | os.PathLike[str] | Mapping[str, Any]) -> Earned:
@@ -100,7 +102,7 @@ def outcome(
     jobs : processes at a time
     """
     items = [(target, rubric) for target in targets]
-    answers = dict(progress(apart(graded, items, seconds, jobs), [1] * len(items), "submissions"))
+    answers = dict(progress(in_processes(graded, items, seconds, jobs), [1] * len(items), "submissions"))
     grades = [_grade(target, rubric, answers[i]) for i, target in enumerate(targets)]
     names = file_names([one.submission for one in grades])
     files = FORMATS[form](dict(zip(names, grades, strict=True)), rubric, targets[0].rpartition(":")[2])
@@ -108,7 +110,9 @@ def outcome(
         all(one.earned.points == one.earned.out_of for one in grades),
         grade_line(grades),
         [grade_table(grades), *([grades[0].earned.hint] if len(grades) == 1 else [])],
-        {"grade.csv": pd.DataFrame([one.row for one in grades], columns=GRADE_COLUMNS)},
+        {"grade.csv": grade_frame(grades)},
+        f"{len(grades)} submission{'s' if len(grades) > 1 else ''} graded",
+        sections=lambda: [grade_section(grades)],
         written=partial(write_files, files, folder),
     )
 
@@ -181,6 +185,33 @@ def grade_table(grades: Sequence[Grade]) -> str:
     # The remark last and flush left, however long it is.
     shown = report.table([line[:4] for line in lines], left=2).splitlines()
     return "\n".join(f"{row}  {line[4]}".rstrip() for row, line in zip(shown, lines, strict=True))
+
+
+def grade_frame(grades: Sequence[Grade]) -> pd.DataFrame:
+    """Return a row for each submission: the columns of grade.csv."""
+    return pd.DataFrame([one.row for one in grades], columns=GRADE_COLUMNS)
+
+
+def grade_section(grades: Sequence[Grade]) -> page.Section:
+    """Return what each submission has right and wrong, with how many have it right, and the rows of grade.csv."""
+    section = page.Section("grades", "What each submission earns")
+    rows = []
+    for one in grades:
+        standings = zip(one.earned.entries, one.earned.standings, strict=True)
+        row: dict[str, Any] = {"submission": one.submission}
+        row |= {name: page.Cell(standing, mark=MARKS.get(standing, "")) for (name, _, _), standing in standings}
+        rows.append({**row, "points": one.earned.points})
+    matrix = pd.DataFrame(rows)
+    section.tables.append(page.table(matrix, "grades-matrix", "Submissions by entry", list(matrix.columns)))
+    entries = [
+        {"entry": name, "out_of": most, "right": sum(one.earned.standings[i] == "right" for one in grades)}
+        for i, (name, _, most) in enumerate(grades[0].earned.entries)
+    ]
+    frame = pd.DataFrame(entries)
+    section.tables.append(page.table(frame, "grades-entries", "How many have it right", list(frame.columns)))
+    rows_of_csv = grade_frame(grades)
+    section.tables.append(page.table(rows_of_csv, "grades-rows", "The rows of grade.csv", list(rows_of_csv.columns)))
+    return section
 
 
 def grade_line(grades: Sequence[Grade]) -> str:

@@ -81,6 +81,19 @@ class Arguments:
         keywords = {name: parts[role] for name, role in self.keywords.items()}
         return function(*(parts[role] for role in self.positional), **keywords)
 
+    def parts(self, function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a call of the function hands over, by role: the reverse of `call`.
+
+        Raises
+        ------
+        TypeError
+            If it cannot be called so.
+        """
+        bound = inspect.signature(function).bind(*arguments, **named)
+        bound.apply_defaults()
+        keywords = {role: bound.arguments[name] for name, role in self.keywords.items() if name in bound.arguments}
+        return {**dict(zip(self.positional, bound.args, strict=False)), **keywords}
+
 
 def arguments_of(function: Callable[..., Any]) -> Arguments:
     """Return how to call a function of weights, inputs and targets, in whichever order.

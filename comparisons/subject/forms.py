@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,6 +128,31 @@ class Form:
             start += size
         layers = [[found[l, i] for i in range(len(parts))] for l, parts in enumerate(expected)]
         return layers if layout.is_paired else [layer[0] for layer in layers]
+
+    def weights_in(self, parts: Mapping[str, Any]) -> list[FloatArray]:
+        """Return W of each layer from what was handed out by role: the reverse of `parts`."""
+        whole, paired = parts.get("weights", parts), self.layout.is_paired
+        layers: Iterable[Any] = whole
+        if self.container == "alone":
+            layers = [whole]
+        elif self.container == "nodes":
+            layers = [[node["weights"] for node in layer] for layer in whole]
+        elif "biases" in parts:
+            layers = zip(whole, parts["biases"], strict=True)
+        elif isinstance(whole, Mapping):
+            layers = self._numbered({name.lower(): part for name, part in whole.items()})
+        elif paired and self.container == "flat":
+            layers = zip(whole[::2], whole[1::2], strict=True)
+        elif paired and self.container == "split":
+            layers = zip(*whole, strict=True)
+        return [self.layout.layer_in(layer) for layer in layers]
+
+    def _numbered(self, parts: Mapping[str, Any]) -> list[Any]:
+        """The layers of w1, b1, w2, b2 .."""
+        count = sum(name[0] == "w" and name[1:].isdigit() for name in parts)
+        if not self.layout.is_paired:
+            return [parts[f"w{l}"] for l in range(1, count + 1)]
+        return [(parts[f"w{l}"], parts[f"b{l}"]) for l in range(1, count + 1)]
 
     def __str__(self) -> str:
         said = f"layout={self.layout.name!r}: {LAYOUTS[self.layout.name]}"

@@ -215,9 +215,7 @@ class Implementation:
         weights = {role: given[role] for role in self.arguments.weights}
         if not all(_identical(untouched[role], part) for role, part in weights.items()):
             remarks.append("it changes the weights it is given, in place: read as updated")
-            # All in one, in two lists, or layer by layer.
-            whole = [part for role, part in weights.items() if role in ("weights", "biases")]
-            found.setdefault("updated", whole[0] if len(whole) == 1 else whole or weights)
+            found.setdefault("updated", whole_of(weights))
             if is_bare and _numbers(found.get("gradients")) == _numbers(found["updated"]):
                 del found["gradients"]  # it returns what it has changed
         if not found:
@@ -294,6 +292,12 @@ def _readable() -> Iterator[None]:
         raise
     except Exception as raised:
         raise ImplementationError(f"its answer cannot be read: {told(raised)}; expected {EXPECTED}") from None
+
+
+def whole_of(weights: Mapping[str, Any]) -> Any:
+    """Return the weights that were handed out by role, as an answer has them: all in one, in two lists, or by layer."""
+    whole = [part for role, part in weights.items() if role in ("weights", "biases")]
+    return whole[0] if len(whole) == 1 else whole or weights
 
 
 def load(target: str) -> Any:

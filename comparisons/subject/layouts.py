@@ -94,6 +94,17 @@ class Layout:
         w = self._turned(theirs)
         return np.concatenate([w[1:], w[:1]]) if self.biases and self.name == "bias_first" else w
 
+    def layer_in(self, theirs: Any) -> FloatArray:
+        """Return our W from a layer as `weights_out` makes it, in arrays or plain lists."""
+        if not self.is_paired:
+            return self.matrix_in(np.asarray(theirs))
+        weight, bias = map(np.asarray, theirs)
+        return np.concatenate([self.weight_in(weight), bias.reshape(1, -1)])
+
+    def samples_in(self, theirs: FloatArray) -> FloatArray:
+        """Return an array with a row for each sample; what is no matrix, as a single sample, stays as it is."""
+        return theirs.T if self.in_columns and theirs.ndim == 2 else theirs
+
     def weight_in(self, theirs: FloatArray) -> FloatArray:
         """Return the rows of our W above the biases, from the weights of their pair."""
         return self._turned(theirs)

@@ -9,11 +9,12 @@ from itertools import count, islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from comparisons.mistakes.effects import hidden
 from comparisons.reference.quantities import THE_NOTES, Problem, Statement
 from comparisons.reference.truth import Truth
-from handnet import Network
+from handnet import Network, checking
 from handnet.activations import FloatArray
 
 # All widths differ, so that a transpose raises; then all are equal, so that it computes and can be named.
@@ -188,6 +189,22 @@ def _step(net: Network, inputs: FloatArray, targets: FloatArray, rate: float, re
 def stated_by(network: Network) -> Statement:
     """Return what is stated of a network."""
     return Statement(network.cost_name, network.reduction, network.l2, network.biases)
+
+
+def problem_of(network: Network, inputs: ArrayLike, targets: ArrayLike) -> Problem:
+    """Return what a single network is asked with these samples.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they do not fit.
+    """
+    if network.stack:
+        raise ValueError(f"network is a stack of shape {network.stack}: expected a single network")
+    x = checking.samples("inputs", inputs, network.sizes[0], network.weights[0])
+    classes = network.cost_name == "cross_entropy"
+    t = checking.targets(targets, network.sizes[-1], network.weights[0], x, classes)
+    return Problem(network.weights, network.activation, x, t, stated=stated_by(network))
 
 
 def network_of(problem: Problem) -> Network:

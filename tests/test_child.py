@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from comparisons.cli import main
-from comparisons.subject import apart
-from comparisons.subject.apart import in_a_child
+from comparisons.subject import child
+from comparisons.subject.child import in_a_child
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the file runs in the same process")
 # The module alone, without torch, and a command that runs some code.
@@ -27,7 +27,7 @@ sys.exit(in_a_child(main, ["check", "--target=mine.py:f"]))
 
 
 def command(code):
-    return [sys.executable, "-c", COMMAND.format(path=apart.__file__, code=code)]
+    return [sys.executable, "-c", COMMAND.format(path=child.__file__, code=code)]
 
 
 def run(code):

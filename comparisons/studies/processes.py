@@ -43,7 +43,7 @@ class Answer:
     seconds: float
 
 
-def apart(
+def in_processes(
     function: Callable[[Any], Any], items: Sequence[Any], seconds: float = PATIENCE, jobs: int = 1
 ) -> Iterator[tuple[int, Answer]]:
     """Yield (i, what came of function(items[i])) as they get done, in any order.
@@ -63,14 +63,14 @@ def apart(
     Examples
     --------
     >>> import os
-    >>> [answer.problem for _, answer in apart(os._exit, [3])]
+    >>> [answer.problem for _, answer in in_processes(os._exit, [3])]
     ['it ended its process (exit status 3) before it answered']
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}: expected 1 or more")
     if not 0 < seconds < float("inf"):
         raise ValueError(f"time is {seconds}: expected a number of seconds")
-    context, waiting, running = _context(), deque(enumerate(items)), dict[int, _Call]()
+    context, waiting, running = _context(function), deque(enumerate(items)), dict[int, _Call]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -85,12 +85,12 @@ def apart(
             call.end()
 
 
-def _context() -> Any:
-    """How processes begin: where it is possible as copies of one that has imported torch, once."""
+def _context(function: Callable[[Any], Any]) -> Any:
+    """How processes begin: where it is possible as copies of one that has imported torch and the function, once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["comparisons.checks"])
+    context.set_forkserver_preload(["comparisons.checks", function.__module__])
     return context
 
 
