@@ -280,9 +280,10 @@ def test_a_factor_is_recognised_though_some_numbers_are_zero_on_both_sides(activ
     rng = np.random.default_rng(seed)
     net = Network.random(SIZES, rng=rng, activation=[activation, activation, "sigmoid"])
     x, t = samples(rng)
-    assert "of layers 1, 2 and 3 is 0.37 times autograd's; all" in str(
-        compare(HalfTheGradient(net.weights, net.activation), x, t)
-    )
+    said = compare(HalfTheGradient(net.weights, net.activation), x, t).message()
+    # With both hidden layers dead, nothing but the biases of the output has a gradient.
+    where = "of layers 1, 2 and 3 " if (net.forward(x)[2] > 0).any() else ""
+    assert f"{where}is 0.37 times autograd's" in said
 
 
 @pytest.mark.parametrize("seed", range(6))
