@@ -21,7 +21,7 @@ from comparisons.checks import compare
 from comparisons.extras import extra
 from comparisons.output import report
 from comparisons.output.outcome import Outcome
-from comparisons.reference.twin import from_torch, to_torch
+from comparisons.reference.conversion import from_torch, to_torch
 from comparisons.studies.plain import plain_step
 from comparisons.studies.sweep import BLOCK, Setting, sweep
 from comparisons.studies.work import keep_memory, progress
