@@ -26,8 +26,6 @@ def to_torch(network: Network) -> nn.Sequential:
         If it is no Network.
     ValueError
         If the network is a stack: a module holds one network.
-    TypeError
-        If it is no Network.
 
     Examples
     --------
