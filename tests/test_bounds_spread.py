@@ -206,3 +206,17 @@ def test_a_step_is_rounded_by_its_product_and_its_difference():
     step = 0.1 * 0.5
     adds = rounding_adds(lambda rounding: rounding.updated(np.array([[2.0]]), ball(1.0, 0.5), 0.1, True))
     assert adds == pytest.approx(3 * 0.1 * 2 + 2 * (2 + 2 * step), rel=1e-5)
+
+
+def test_a_slope_may_have_been_taken_before_its_activation_was_rounded():
+    output, targets = np.array([[0.9]]), np.array([[-0.1]])
+    adds = rounding_adds(lambda rounding: rounding.local_output_delta("tanh", output, targets))
+    slope = 8 * 0.9 * 2 * 0.9 + 2 * 0.9**2 + 3 * (1 - 0.9**2)
+    error = 2 + 3
+    assert adds == pytest.approx(slope + (error + 3) * (1 - 0.9**2), rel=1e-5)
+
+
+def test_each_operation_that_may_underflow_adds_twice_the_smallest_number():
+    smallest, near = COARSE.tiny, ball(1e-38, 0.0)
+    assert COARSE.output_error(near, np.zeros((1, 1))).error.item() / smallest == pytest.approx(2, rel=1e-5)
+    assert COARSE.times(near, near).item() / smallest == pytest.approx(3 * 2, rel=1e-5)
