@@ -43,7 +43,7 @@ SLOW = (
 GUARDS, MEASURE, ROUNDING = "tests/test_guards.py", "tests/test_measure.py", "tests/test_rounding.py"
 JUDGING = ("tests/test_verdict.py", MEASURE, GUARDS)
 TESTS = {
-    "handnet/network.py": ("tests/test_network.py", "tests/test_network_input.py", MEASURE),
+    "handnet/network.py": ("tests/test_network.py", "tests/test_network_input.py", "tests/test_costs.py", MEASURE),
     "comparisons/reference/rounding.py": (ROUNDING, "tests/test_survey.py", "tests/test_bounds_spread.py", GUARDS),
     "comparisons/verdict/distance.py": JUDGING,
     "comparisons/verdict/measured.py": JUDGING,
