@@ -242,13 +242,10 @@ class Network:
         ValueError, TypeError
             As in `backprop`.
         """
-        return tuple(self._forward(inputs))
-
-    def _forward(self, inputs: ArrayLike) -> list[FloatArray]:
         a = [checking.samples("inputs", inputs, self.sizes[0], self.weights[0])]
         for l in range(1, len(self.weights) + 1):
             a.append(self.activated(l, self.preactivation(l, a[-1])))
-        return a
+        return tuple(a)
 
     @np.errstate(all="ignore")
     def backprop(self, inputs: ArrayLike, targets: ArrayLike) -> Pass:
@@ -269,7 +266,7 @@ class Network:
             If an array is not float32 or float64.
         """
         top = len(self.weights)
-        a = self._forward(inputs)
+        a = self.forward(inputs)
         targets = checking.targets(targets, self.sizes[-1], self.weights[0], a[0], self.cost_name == "cross_entropy")
         deltas = [self.output_delta(a[-1], targets)]
         for l in range(top - 1, 0, -1):
@@ -279,7 +276,7 @@ class Network:
         if self.l2:
             gradients = [self.penalized(l, gradient) for l, gradient in enumerate(gradients, start=1)]
             cost = cost + self.penalty()
-        return Pass(tuple(a), cost, tuple(deltas), tuple(gradients))
+        return Pass(a, cost, tuple(deltas), tuple(gradients))
 
     @np.errstate(all="ignore")
     def update(self, gradients: Sequence[FloatArray], learning_rate: float = 0.5, train_biases: bool = True) -> Network:
