@@ -32,7 +32,6 @@ SHARE = 0.95
 EACH = 0.005
 # Tests that are too slow to be run once for each mutant.
 SLOW = (
-    "evidence_option",
     "tolerance_is_tight",
     "told_from_zero",
     "nothing_can_be_told",

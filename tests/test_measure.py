@@ -1,9 +1,6 @@
 import errno
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -315,14 +312,6 @@ def test_a_directory_in_the_place_of_a_report_changes_nothing(tmp_path, net, sam
     with pytest.raises(IsADirectoryError):
         compare(net, *samples).to_csv(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["comparison.csv"]
-
-
-def test_the_evidence_option_writes_every_comparison_of_the_run(tmp_path):
-    test = "tests/test_measure.py::test_what_overflows_is_undecided_and_not_ok"
-    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, "--comparisons-csv", str(tmp_path)]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
-    assert done.returncode == 0, done.stdout
-    assert set(pd.read_csv(tmp_path / "comparison.csv")["case"]) == {test}
 
 
 def of_deep_tanh(*factors):
