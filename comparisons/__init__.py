@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from comparisons.checks import assert_matches_autograd, check, compare
     from comparisons.functions import assert_matches, backward_of, bounds, check_function
     from comparisons.output.page import to_html
+    from comparisons.reference.conversion import from_torch, to_torch
     from comparisons.reference.operations import rule
-    from comparisons.reference.twin import from_torch, to_torch
     from comparisons.studies.audit import audit
     from comparisons.studies.grade import grade
     from comparisons.verdict.comparison import Comparison, MismatchError
@@ -46,8 +46,8 @@ HOMES = {
     "comparisons.checks": ("assert_matches_autograd", "check", "compare"),
     "comparisons.functions": ("assert_matches", "backward_of", "bounds", "check_function"),
     "comparisons.output.page": ("to_html",),
+    "comparisons.reference.conversion": ("from_torch", "to_torch"),
     "comparisons.reference.operations": ("rule",),
-    "comparisons.reference.twin": ("from_torch", "to_torch"),
     "comparisons.studies.audit": ("audit",),
     "comparisons.studies.grade": ("grade",),
     "comparisons.verdict.comparison": ("Comparison", "MismatchError"),

@@ -139,7 +139,7 @@ def gradients(values: Sequence[FloatArray], weights: Sequence[FloatArray]) -> No
         raise ValueError(f"gradients has {len(values)} arrays for {len(weights)} layers")
     for i, w in enumerate(weights):
         shape = np.shape(values[i])
-        if shape[-2:] != w.shape[-2:]:
+        if shape != w.shape and shape[-2:] != w.shape[-2:]:
             raise ValueError(f"gradients[{i}] has shape {shape}: expected {w.shape}")
 
 

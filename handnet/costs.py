@@ -1,4 +1,4 @@
-"""The cost functions: each one's value for a sample, and beside it c, its derivative by the outputs a = a^(L).
+"""The cost functions: each one's value for the samples, and beside it c, its derivative by the outputs a = a^(L).
 
 The note's cost is half the squared error. A cross-entropy belongs to an output that is a probability: the slope of the
 sigmoid, or of softmax, cancels against the cost's, and delta^(L) = a - T is all that is left. So it is computed, since
@@ -26,7 +26,7 @@ class Cost:
     name : str
         The name by which a `Network` asks for it.
     value : callable
-        C of each sample, (..., N), from a^(L) and T, or from z^(L) and T where `output` is not empty.
+        C of all samples together, (...), from a^(L) and T, or from z^(L) and T where `output` is not empty.
     error : callable
         c = dC/da^(L) of each sample, (..., N, m_L), from a^(L) and T.
     output : str
@@ -45,7 +45,7 @@ class Cost:
 def half_squared_error(a: FloatArray, T: FloatArray) -> FloatArray:
     """1/2 sum_i (a_i - T_i)^2, the note's cost."""
     e = a - T
-    return np.square(e, out=e).sum(axis=-1) / 2
+    return np.square(e, out=e).sum(axis=(-2, -1)) / 2
 
 
 def half_squared_error_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
@@ -55,7 +55,7 @@ def half_squared_error_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
 
 def squared_error(a: FloatArray, T: FloatArray) -> FloatArray:
     """sum_i (a_i - T_i)^2."""
-    return np.square(a - T).sum(axis=-1)
+    return np.square(a - T).sum(axis=(-2, -1))
 
 
 def squared_error_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
@@ -65,7 +65,7 @@ def squared_error_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
 
 def mean_squared_error(a: FloatArray, T: FloatArray) -> FloatArray:
     """1/m sum_i (a_i - T_i)^2."""
-    return np.square(a - T).sum(axis=-1) / a.shape[-1]
+    return np.square(a - T).sum(axis=(-2, -1)) / a.shape[-1]
 
 
 def mean_squared_error_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
@@ -76,7 +76,7 @@ def mean_squared_error_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
 def binary_cross_entropy(z: FloatArray, T: FloatArray) -> FloatArray:
     """-sum_i T_i log a_i + (1 - T_i) log(1 - a_i), with a = sigma(z): sum_i log(1 + e^z_i) - T_i z_i."""
     # log(1 + e^z) = max(z, 0) + log(1 + e^-|z|), which does not overflow.
-    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - T * z).sum(axis=-1)
+    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - T * z).sum(axis=(-2, -1))
 
 
 def binary_cross_entropy_by_a(a: FloatArray, T: FloatArray) -> FloatArray:
@@ -95,7 +95,7 @@ def cross_entropy(z: FloatArray, T: FloatArray) -> FloatArray:
     log_sum = np.log(np.exp(z - largest).sum(axis=-1, keepdims=True))
     # Where T is 0 nothing is added, though z may be -infinity.
     terms = np.where(T == 0, 0, T * (log_sum - (z - largest)))
-    return terms.sum(axis=-1)
+    return terms.sum(axis=(-2, -1))
 
 
 def cross_entropy_by_a(a: FloatArray, T: FloatArray) -> FloatArray:

@@ -176,7 +176,7 @@ class Network:
 
     def cost(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """C = 1/2 sum_i (a_i^(L) - T_i)^2, averaged over the samples; a cross-entropy takes z^(L) as the output."""
-        return self._reduced(self._cost.value(output, targets).sum(axis=-1), output)  # (...)
+        return self._reduced(self._cost.value(output, targets), output)  # (...)
 
     def error(self, output: FloatArray, targets: FloatArray) -> FloatArray:
         """c = a^(L) - T, with the 1/N of the average over the samples: dC/da^(L)."""
@@ -242,10 +242,10 @@ class Network:
         ValueError, TypeError
             As in `backprop`.
         """
-        activations = [checking.samples("inputs", inputs, self.sizes[0], self.weights[0])]
+        a = [checking.samples("inputs", inputs, self.sizes[0], self.weights[0])]
         for l in range(1, len(self.weights) + 1):
-            activations.append(self.activated(l, self.preactivation(l, activations[-1])))
-        return tuple(activations)
+            a.append(self.activated(l, self.preactivation(l, a[-1])))
+        return tuple(a)
 
     @np.errstate(all="ignore")
     def backprop(self, inputs: ArrayLike, targets: ArrayLike) -> Pass:
@@ -301,7 +301,7 @@ class Network:
             new = self.updated(l, gradient, rate)
             if not train_biases and self.biases:
                 new[..., -1, :] = self.weights[l - 1][..., -1, :]
-            new.flags.writeable = False
+            new.setflags(write=False)
             weights.append(new)
         # Not by __init__: what the network's own arithmetic made needs no check and no copy.
         network = object.__new__(type(self))

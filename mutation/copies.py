@@ -99,7 +99,7 @@ def _fill(copy: Path) -> None:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
-    subprocess.run([sys.executable, "-m", "compileall", "-q", "handnet", "comparisons"], cwd=copy, check=True)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "handnet", "comparisons", "tests"], cwd=copy, check=True)
 
 
 class _Run:
@@ -171,7 +171,15 @@ def _test(copy: Path, tests: Sequence[str], output: Path) -> None:
     code = 1
     try:
         # hypothesis takes longer to load than most of the tests take, which do not use it.
-        options = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--basetemp", str(copy / "temporary"))
+        options = (
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:hypothesispytest",
+            "--assert=plain",
+            "--basetemp",
+            str(copy / "temporary"),
+        )
         code = int(pytest.main(["-x", "-q", "--tb=no", *options, *tests], plugins=[Times()]))
     finally:
         sys.stdout.flush()

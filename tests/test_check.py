@@ -859,7 +859,7 @@ def test_the_sizes_with_which_it_would_run_are_hinted_at():
 
 
 def test_a_dead_relu_lets_nothing_pass():
-    for seed in range(5):
+    for seed in range(3):
         for sizes in ((3, 4, 1), (2, 2, 1)):
             comparison = check(lambda w, x, t: [0 * v for v in w], sizes=sizes, activation="relu", seed=seed)
             assert not comparison.passed

@@ -1,6 +1,6 @@
 import importlib.util
+import io
 import json
-import os
 import subprocess
 import sys
 
@@ -103,12 +103,14 @@ def test_an_option_that_would_change_nothing_is_refused(tmp_path, capsys, argume
 
 
 @pytest.mark.parametrize(("encoding", "letter"), [("ascii", "\u00e9"), ("utf-8", "\ud800")])
-def test_a_letter_that_the_terminal_lacks_changes_no_status(tmp_path, encoding, letter):
+def test_a_letter_that_the_terminal_lacks_changes_no_status(tmp_path, capsys, monkeypatch, encoding, letter):
     (tmp_path / "mine.py").write_text(f"def f(weights, inputs, targets):\n    raise ValueError({letter!a})\n")
-    run = [sys.executable, "-m", "comparisons", "check", f"{tmp_path}/mine.py:f", "--out", str(tmp_path)]
-    done = subprocess.run([*run, *HTML], capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
-    assert (done.returncode, done.stderr) == (2, b"")
-    assert ascii(letter)[1:-1].encode() in done.stdout
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["check", f"{tmp_path}/mine.py:f", "--out", str(tmp_path), *HTML]) == 2
+    terminal.flush()
+    assert ascii(letter)[1:-1].encode() in terminal.buffer.getvalue()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, capsys):

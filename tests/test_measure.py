@@ -1,9 +1,6 @@
 import errno
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -88,9 +85,8 @@ def test_the_message_names_element_values_tolerance_and_replay(net, samples):
     worst = next(m for m in comparison.measured if m.verdict == "wrong")
     sample, node = worst.worst
     assert message.startswith(
-        "Where: delta^(2) is the first wrong quantity (layer 2 of 3).\nWhy: no known mistake explains it;"
+        "Where: delta^(2) is the first wrong quantity (layer 2 of 3).\nWhy: it is 1.000000001 times autograd's [scaled]."
     )
-    assert re.search(r"it is (1\.000000001 times autograd's|off by 1e-09 of its size)", message)
     assert f"delta_{node}^(2) [sample {sample}] is {float(worst.hand[sample, node])!r}" in message
     assert f"autograd says {float(worst.torch[sample, node])!r}" in message
     assert f"(tolerance {float(worst.tolerance[sample, node]):.2g})" in message
@@ -315,14 +311,6 @@ def test_a_directory_in_the_place_of_a_report_changes_nothing(tmp_path, net, sam
     with pytest.raises(IsADirectoryError):
         compare(net, *samples).to_csv(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["comparison.csv"]
-
-
-def test_the_evidence_option_writes_every_comparison_of_the_run(tmp_path):
-    test = "tests/test_measure.py::test_what_overflows_is_undecided_and_not_ok"
-    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, "--comparisons-csv", str(tmp_path)]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
-    assert done.returncode == 0, done.stdout
-    assert set(pd.read_csv(tmp_path / "comparison.csv")["case"]) == {test}
 
 
 def of_deep_tanh(*factors):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 
 import mpmath
 import numpy as np
@@ -36,6 +37,7 @@ def test_a_network_saturates_and_overflows_without_a_warning(size):
     net = Network([np.array([[-size, size], [-size, size]])])
     with np.errstate(all="raise"):
         result = net.backprop([1.0], [1.0, 0.0])
+        assert net.forward([1.0])[1].tolist() == [[0.0, 1.0]]
     assert result.activations[1].tolist() == [[0.0, 1.0]]
     assert not result.gradients[0].any()
 
@@ -104,10 +106,12 @@ def test_nothing_writes_into_what_it_was_given(rng, samples):
 
 
 def test_biases_that_are_not_trained_stay(net, samples):
-    new = net.update(net.backprop(*samples).gradients, train_biases=False)
-    for old, now in zip(net.weights, new.weights, strict=True):
+    gradients = net.backprop(*samples).gradients
+    new, moved = net.update(gradients, train_biases=False), net.update(gradients)
+    for old, now, other in zip(net.weights, new.weights, moved.weights, strict=True):
         assert (now[-1] == old[-1]).all()
         assert (now[:-1] != old[:-1]).any()
+        assert (other[-1] != old[-1]).any()
 
 
 W = np.ones((3, 2))
@@ -163,8 +167,16 @@ def test_save_and_load_keep_every_bit(tmp_path, net):
     assert all((a == b).all() for a, b in zip(again.weights, net.weights, strict=True))
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "empty", "other"])
-def test_a_damaged_file_is_one_line(tmp_path, net, damage):
+def test_a_pass_is_a_value(net, samples):
+    with pytest.raises(FrozenInstanceError):
+        net.backprop(*samples).cost = 0.0
+
+
+DAMAGE = {"cut": "", "text": "", "empty": "", "other": "activation is not a file in the archive"}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.items(), ids=DAMAGE)
+def test_a_damaged_file_is_one_line(tmp_path, net, damage, reason):
     path = tmp_path / "net.npz"
     net.save(path)
     whole = path.read_bytes()
@@ -172,9 +184,22 @@ def test_a_damaged_file_is_one_line(tmp_path, net, damage):
         np.savez(path, something=np.ones(3))
     else:
         path.write_bytes({"cut": whole[: len(whole) // 2], "text": b"not a network", "empty": b""}[damage])
-    with pytest.raises(ValueError, match="is not a network saved by") as caught:
+    with pytest.raises(ValueError, match=f"is not a network saved by Network.save: .*{reason}") as caught:
         Network.load(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"), [(ValueError("first line\nsecond line"), "first line"), (EOFError(), "EOFError")]
+)
+def test_whatever_a_file_raises_is_told_by_its_first_line_or_its_name(tmp_path, net, monkeypatch, problem, reason):
+    def load(*_, **__):
+        raise problem
+
+    net.save(tmp_path / "net.npz")
+    monkeypatch.setattr(np, "load", load)
+    with pytest.raises(ValueError, match=f"is not a network saved by Network.save: {reason}$"):
+        Network.load(tmp_path / "net.npz")
 
 
 def test_an_update_needs_a_gradient_of_each_layer(net, samples):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pandas as pd
 import pytest
@@ -57,23 +58,31 @@ def run(folder, source, *options):
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 
-def test_anybodys_tests_leave_every_comparison_as_csv_and_show_the_failing_one(tmp_path):
-    done = run(tmp_path, TESTS, "--comparisons-csv", "evidence")
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Anybody's tests, run once with both options: the folder, and what came of it."""
+    folder = tmp_path_factory.mktemp("anybodys")
+    page = ["--comparisons-html", "pages"] if all(map(find_spec, ("jinja2", "matplotlib"))) else []
+    return folder, run(folder, TESTS, "--comparisons-csv", "evidence", *page)
+
+
+def test_anybodys_tests_leave_every_comparison_as_csv_and_show_the_failing_one(ran):
+    folder, done = ran
     assert done.returncode == 1
     assert done.stdout.count("- beside autograd -") == 1
     assert "[no_half]" in done.stdout
     assert "2 failed, 1 passed" in done.stdout
-    frame = pd.read_csv(tmp_path / "evidence" / "comparison.csv")
+    frame = pd.read_csv(folder / "evidence" / "comparison.csv")
     assert set(frame["case"]) == {"test_own.py::test_right", "test_own.py::test_wrong"}
     assert set(frame[frame["case"] == "test_own.py::test_right"]["verdict"]) == {"ok"}
     assert "wrong" in set(frame[frame["case"] == "test_own.py::test_wrong"]["verdict"])
 
 
-def test_anybodys_tests_leave_a_page(tmp_path):
+def test_anybodys_tests_leave_a_page(ran):
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
-    run(tmp_path, TESTS, "--comparisons-html", "pages")
-    text = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    folder, _ = ran
+    text = (folder / "pages" / "index.html").read_text(encoding="utf-8")
     assert "3 comparisons, 1 of them do not match" in text
     assert "test_own.py::test_wrong, number 2" in text
 

@@ -1,9 +1,12 @@
 """The timings: complete, side by side, and of what they say they are of."""
 
+import re
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from comparisons.cli import main
 from comparisons.studies import speed
@@ -25,10 +28,26 @@ def test_the_command_times_every_workload_and_contender(tmp_path, capsys, monkey
     assert (frame["median_us"] > 0).all()
     own = frame.groupby(["workload", "sizes", "dtype"]).first()
     assert (own["over_handnet"] == 1).all()
-    assert set(frame[frame["workload"] == "step"]["contender"]) == {"handnet", "torch eager", "bare products"}
+    contenders = {"handnet", "plain form", "torch eager", "bare products"}
+    assert set(frame[frame["workload"] == "step"]["contender"]) == contenders
     assert set(frame["threads"]) == {1}
-    assert len(frame) == 23  # 18 of the steps, 3 of a comparison, 2 of a sweep
-    assert "23 medians, 1 thread(s) on all sides" in capsys.readouterr().out
+    assert len(frame) == 29  # 24 of the steps, 3 of a comparison, 2 of a sweep
+    said = capsys.readouterr().out
+    assert "29 medians, 1 thread(s) on all sides" in said
+    assert re.search(
+        r"\ntorch eager, gradcheck: torch \S+ with .+, 1 thread\(s\)\nall others: NumPy \S+ with .+\n", said
+    )
+
+
+def test_the_threads_are_told_of_each_side():
+    before = torch.get_num_threads()
+    with speed.threads_held(2):
+        torch_side, numpy_side = speed.libraries().splitlines()
+        assert torch_side.endswith(", 2 thread(s)")
+        assert "2 thread(s)" in numpy_side or "does not know" in numpy_side
+        torch.set_num_threads(1)
+        assert speed.libraries().splitlines() == [torch_side.replace("2 thread(s)", "1 thread(s)"), numpy_side]
+    assert torch.get_num_threads() == before
 
 
 def test_the_scaling_is_fitted_and_written(tmp_path, capsys, monkeypatch):
@@ -71,9 +90,11 @@ def test_the_loop_that_goes_case_by_case_can_fail(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_sides_take_the_same_step(dtype):
     contenders = step_contenders((4, 3, 2), 5, dtype)
-    assert isinstance(contenders["handnet"](), Network)
     for call in contenders.values():
         call()
+    weights, biases, _ = contenders["plain form"]()
+    for W, w, b in zip(contenders["handnet"]().weights, weights, biases, strict=True):
+        assert np.allclose(W, np.vstack([w, b]), rtol=0, atol=8 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--networks", "0"], ["--threads", "0"]])

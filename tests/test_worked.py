@@ -1,5 +1,7 @@
 """Worked examples: what a page prints, found right, wrong and explained, and malformed files named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +34,17 @@ def example(tmp_path, text):
     return path
 
 
-def test_the_step_by_step_page_is_right_at_first_and_then_a_program_with_updated_weights(tmp_path, capsys):
+def test_the_step_by_step_page_is_right_at_first():
+    page = read_example("step-by-step.toml")
+    first = tuple(number for number in page.printed if number.step == 1)
+    frame = check_example(replace(page, printed=first))
+    assert len(frame) == 25
+    assert (frame["verdict"] == "ok").all()
+
+
+@pytest.mark.slow
+def test_the_step_by_step_page_is_then_a_program_with_updated_weights(tmp_path, capsys):
+    """Ten thousand steps, for each of the known mistakes and two together."""
     assert main(["check", "step-by-step.toml", "--out", str(tmp_path)]) == 1
     assert "step-by-step: 30 printed numbers, 25 right, 5 wrong (4 explained)" in capsys.readouterr().out
     frame = pd.read_csv(tmp_path / "worked.csv", dtype={"printed": str}, keep_default_na=False)

@@ -116,7 +116,7 @@ class Seams:
             total = np.square(error).sum(axis=(-2, -1)) / 2
         else:
             z, a, targets = others
-            total = self.cost.value(z if self.cost.output else a, targets).sum(axis=-1)
+            total = self.cost.value(z if self.cost.output else a, targets)
         return self.reduced(total, error)
 
     def shared_error(self, l: int, error: FloatArray) -> FloatArray:

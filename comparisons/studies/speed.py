@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
@@ -20,7 +21,8 @@ from comparisons.checks import compare
 from comparisons.extras import extra
 from comparisons.output import report
 from comparisons.output.outcome import Outcome
-from comparisons.reference.twin import from_torch, to_torch
+from comparisons.reference.conversion import from_torch, to_torch
+from comparisons.studies.plain import plain_step
 from comparisons.studies.sweep import BLOCK, Setting, sweep
 from comparisons.studies.work import keep_memory, progress
 from handnet import Network, augmented
@@ -69,6 +71,20 @@ def threads_held(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def libraries() -> str:
+    """Return in two lines whose BLAS multiplies the matrices on which side, and on how many threads it does now."""
+    found = [each for each in extra("threadpoolctl", "sweep").threadpool_info() if each["user_api"] == "blas"]
+    # Other packages bring a BLAS of their own.
+    own = [each for each in found if "numpy" in each["filepath"]] or found
+    blas = " and ".join(f"{each['internal_api']} {each['version']}, {each['num_threads']} thread(s)" for each in own)
+    named = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    theirs = named[1] if named else "a BLAS that it does not name"
+    return (
+        f"torch eager, gradcheck: torch {torch.__version__} with {theirs}, {torch.get_num_threads()} thread(s)\n"
+        f"all others: NumPy {np.__version__} with {blas or 'a BLAS that threadpoolctl does not know'}"
+    )
+
+
 def medians(contenders: Contenders, rounds: int) -> dict[str, float]:
     """Return the median time of each contender in microseconds, all of them timed in turn, round by round."""
     repeats = {}
@@ -91,11 +107,13 @@ def medians(contenders: Contenders, rounds: int) -> dict[str, float]:
 
 
 def step_contenders(sizes: Sequence[int], batch: int, dtype: str) -> Contenders:
-    """Return a training step of the hand-written network, of torch eager, and the bare matrix products of one."""
+    """Return a step of the hand-written network, one written plainly, torch's own, and the bare products of one."""
     rng = np.random.default_rng(0)
     net = Network.random(sizes, rng=rng, dtype=np.dtype(dtype))
     x = rng.standard_normal((batch, sizes[0])).astype(dtype)
     t = rng.random((batch, sizes[-1])).astype(dtype)
+
+    weights, biases = [w[:-1].copy() for w in net.weights], [w[-1].copy() for w in net.weights]
 
     def handnet() -> Network:
         return net.update(net.backprop(x, t).gradients)
@@ -109,7 +127,12 @@ def step_contenders(sizes: Sequence[int], batch: int, dtype: str) -> Contenders:
         (loss(model(inputs), targets) / 2 / batch).backward()
         optimizer.step()
 
-    return {"handnet": handnet, "torch eager": eager, "bare products": bare_products(net, x, t)}
+    return {
+        "handnet": handnet,
+        "plain form": lambda: plain_step(weights, biases, x, t),
+        "torch eager": eager,
+        "bare products": bare_products(net, x, t),
+    }
 
 
 def bare_products(net: Network, x: FloatArray, t: FloatArray) -> Callable[[], None]:
@@ -266,7 +289,9 @@ def peak_memory() -> float:
 def outcome(rounds: int, threads: int, networks: int, small: bool) -> Outcome:
     """Time the hand-written network, the comparison and the sweep beside others, as `measure_speed` does."""
     frame = measure_speed(rounds=rounds, threads=threads, networks=networks, small=small)
-    return Outcome(True, speed_line(frame), [speed_table(frame)], {"speed.csv": frame})
+    with threads_held(threads):
+        sides = libraries()
+    return Outcome(True, speed_line(frame), [speed_table(frame), sides], {"speed.csv": frame})
 
 
 def scaling_outcome() -> Outcome:

@@ -31,6 +31,7 @@ from comparisons.reference.truth import Pair, Truth
 from comparisons.studies.journal import Journal
 from comparisons.studies.work import keep_memory, progress, results
 from comparisons.subject.implementation import Implementation, load
+from comparisons.subject.probes import network_of
 from comparisons.subject.reading import ImplementationError
 from comparisons.verdict.comparison import Comparison
 from comparisons.verdict.distance import distance, over
@@ -229,7 +230,7 @@ class Subject:
             If it raises, its answer cannot be read, or it gives other quantities of some networks than of others.
         """
         if not self.target:
-            return hand_quantities(Network(problem.weights, problem.activation), problem)[0]
+            return hand_quantities(network_of(problem), problem)[0]
         implementation = _implementation(self)
         if implementation.takes_stacks(problem):
             with suppress(ImplementationError):  # which of them it is that it fails with is found out below
