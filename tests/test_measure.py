@@ -85,7 +85,8 @@ def test_the_message_names_element_values_tolerance_and_replay(net, samples):
     worst = next(m for m in comparison.measured if m.verdict == "wrong")
     sample, node = worst.worst
     assert message.startswith(
-        "Where: delta^(2) is the first wrong quantity (layer 2 of 3).\nWhy: it is 1.000000001 times autograd's [scaled]."
+        "Where: delta^(2) is the first wrong quantity (layer 2 of 3).\n"
+        "Why: it is 1.000000001 times autograd's [scaled]."
     )
     assert f"delta_{node}^(2) [sample {sample}] is {float(worst.hand[sample, node])!r}" in message
     assert f"autograd says {float(worst.torch[sample, node])!r}" in message
