@@ -76,6 +76,8 @@ def penalized(biases, per_sample):
 def test_a_penalty_of_another_kind_is_said():
     assert first_line(check(penalized(True, False))) == f"{SAID}l2=0.1, the penalty on the biases too"
     assert first_line(check(penalized(False, True))) == f"{SAID}l2=0.1, lambda / N in the place of lambda"
+    # What explains it stands in the first line.
+    assert "no known mistake" not in check(penalized(False, True)).message()
 
 
 def test_a_learning_rate_of_its_own_and_a_step_for_each_sample_are_found():

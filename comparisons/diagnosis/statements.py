@@ -89,7 +89,7 @@ def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
     """Return the diagnosis under this line; without the advice that it gives where it does not know why."""
     said = diagnosis.message.splitlines()
     if not diagnosis.candidates:
-        said = [part for part in said if part != UNKNOWN and not part.startswith(("Should be:", "Next:"))]
+        said = [part for part in said if not part.startswith((UNKNOWN.rstrip("."), "Should be:", "Next:"))]
     return replace(diagnosis, message="\n".join([line, *said]))
 
 
