@@ -47,7 +47,7 @@ TESTS = {
     "comparisons/verdict/distance.py": JUDGING,
     "comparisons/verdict/measured.py": JUDGING,
     "comparisons/verdict/comparison.py": JUDGING,
-    "comparisons/verdict/judging.py": JUDGING,
+    "comparisons/verdict/judging.py": (*JUDGING, "tests/test_shapes.py"),
     "comparisons/verdict/trial.py": (*JUDGING, "tests/test_diagnosis.py"),
     "comparisons/diagnosis/matching.py": ("tests/test_matching.py", GUARDS),
 }
