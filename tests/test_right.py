@@ -3,7 +3,7 @@
 import pytest
 
 from comparisons import check
-from tests.right import drawn
+from tests.right_forms import drawn
 
 
 def alarms(number, ways):

@@ -59,7 +59,7 @@ def test_deltas_may_come_deepest_first_while_gradients_do_not():
 
 def test_on_equal_widths_alone_the_numbers_tell_that_a_list_is_reversed():
     message = check(lambda *question: note(*question)[::-1], sizes=(4, 4, 4)).message()
-    assert "it is dC/dW^(1), as in a list that comes deepest layer first" in message
+    assert "it is dW1, as in a list that comes deepest layer first" in message
 
 
 def test_a_sweep_reads_no_list_backwards():

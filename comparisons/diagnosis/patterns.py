@@ -67,9 +67,12 @@ def _pattern_of(
         return Pattern(factor, "scaled")
     if off := _off_by(it, actual, expected):
         return Pattern(off)
+    whole, is_delta = _another(wrong, trials), wrong.key[0] == "delta"
+    if whole and not is_delta:
+        return Pattern(whole)
     if other := of_other_vectors():
         return other
-    if whole := _another(wrong, trials):
+    if whole:
         return Pattern(whole)
     return Pattern(_along(it, wrong) or _part(it, wrong) or _order(wrong))
 

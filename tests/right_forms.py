@@ -194,7 +194,10 @@ def drawn(number: int, seed: int) -> Right:
     options = setting(number)
     rng = np.random.default_rng([number, seed])
     layout = Layout(str(rng.choice([*LAYOUTS])), options["biases"])
-    containers = [*CONTAINERS] if layout.is_paired else ["list", "dict"]
+    # A layer by itself, and nodes as dictionaries, have tests of their own.
+    containers = (
+        [name for name in CONTAINERS if name not in ("alone", "nodes")] if layout.is_paired else ["list", "dict"]
+    )
     plain = options["dtype"] == np.float64 and rng.random() < 0.15
     form = Form(layout, str(rng.choice(containers)), bool(plain))
     # From equal widths nobody can tell that a list comes deepest layer first; float32 is lost in plain lists.
