@@ -207,6 +207,19 @@ def test_a_test_that_hangs_or_ends_its_process_with_a_mistake_has_noticed_it(pro
     assert passing(audited("test_exits", project, ("no_half",))) == set()
 
 
+def test_a_project_that_makes_warnings_errors_is_audited_all_the_same(project, monkeypatch):
+    (project / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    # As where handnet comes from its wheel: pytest warns that it cannot rewrite a plugin that is already imported.
+    installed = project / "installed-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Name: installed\nVersion: 1\n")
+    (installed / "RECORD").write_text("comparisons/__init__.py,,\n")
+    (installed / "entry_points.txt").write_text("[pytest11]\ninstalled = installed\n")
+    (project / "installed.py").write_text("")
+    monkeypatch.syspath_prepend(project)
+    assert passing(audited("test_sharp", project, ("no_half",))) == set()
+
+
 def test_a_function_that_is_a_parameter_of_the_test_is_replaced_too(project):
     assert passing(audited("test_by_parameter", project, ("no_half", "output_mean"))) == set()
 

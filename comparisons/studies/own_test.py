@@ -183,7 +183,9 @@ def tried(item: tuple[OwnTest, str, Sequence[Any] | None]) -> dict[str, Any]:
     os.environ.pop("PYTEST_ADDOPTS", None)
     planter = _Planter(own, name, form)
     # Without the options of a project: none of its tests may move to a process where nothing is planted.
-    pytest.main([own.test, "-q", "-x", "-p", "no:cacheprovider", "-o", "addopts="], plugins=[planter])
+    # Nor may its warnings be errors that this package is imported before pytest, which would rewrite it.
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=", "-W", "ignore:Module already imported"]
+    pytest.main([own.test, *options], plugins=[planter])
     return planter.found()
 
 
