@@ -58,7 +58,7 @@ def compare(
     train_biases : False leaves the biases as they are
     device : where torch computes, "cpu" or "cuda"
     rtol, atol : a tolerance of your own, atol + rtol |torch|, instead of the derived one
-    strict : whether a number fails that is `suspect`: further off than rounding is expected to take it
+    strict : whether a `suspect` number fails too: its error is larger than rounding is expected to cause
 
     Raises
     ------
@@ -205,7 +205,7 @@ def check(
         it returns where there is one sample
     dtype : of the weights and samples it is given
     learning_rate, seed : of the probes
-    strict : whether a number fails that is `suspect`: further off than rounding is expected to take it
+    strict : whether a `suspect` number fails too: its error is larger than rounding is expected to cause
 
     Raises
     ------

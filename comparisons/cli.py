@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_compare)
 
     command = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
-    command.add_argument("--points", type=_size, default=equations.POINTS, help="random networks to evaluate them at")
+    command.add_argument("--points", type=_size, default=equations.POINTS, help="on how many random networks")
     command.add_argument("--seed", type=_natural, default=0)
     command.set_defaults(run=_equations)
 
@@ -158,19 +158,23 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a function backprop(weights, inputs, targets), or the printed numbers of a worked example.",
     )
     command.add_argument("target", metavar="TARGET", help="file.py:function, or a worked example .toml")
-    command.add_argument("--layout", choices=LAYOUTS, help="of its weights and samples (found by trying)")
-    command.add_argument("--sizes", type=_sizes, help="3,5,4,3 if it works for these alone")
+    command.add_argument(
+        "--layout", choices=LAYOUTS, help="how it keeps weights and samples (by default found by trying)"
+    )
+    command.add_argument("--sizes", type=_sizes, help="such as 3,5,4,3, if it works for these only")
     command.add_argument(
         "--activation", type=_names, default="sigmoid", help="one name, or one per layer: tanh,sigmoid"
     )
-    command.add_argument("--batch", type=_size, help="samples of a probe")
+    command.add_argument("--batch", type=_size, help="with how many samples it is called")
     command.add_argument("--dtype", choices=DTYPES, default="float64")
     _add_statement(command)
-    command.add_argument("--online", action="store_true", help="if it steps after each sample")
+    command.add_argument("--online", action="store_true", help="if it updates its weights after each sample")
     command.add_argument("--learning-rate", type=float, default=0.5)
     command.add_argument("--seed", type=_natural, default=0)
     _add_strict(command)
-    command.add_argument("--hint", choices=LEVELS, default="fix", help="how much the message gives away (fix: all)")
+    command.add_argument(
+        "--hint", choices=LEVELS, default="fix", help="how much the message gives away (by default all)"
+    )
     command.set_defaults(run=_check)
 
     command = commands.add_parser(
@@ -179,17 +183,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Grade submissions by points.toml: grade.csv has a row for each, --format writes more beside it.",
     )
     command.add_argument("targets", nargs="+", metavar="TARGET", help="file.py or file.py:function, several times")
-    command.add_argument("--points", required=True, metavar="points.toml", help="what there are points for")
-    command.add_argument("--function", default="backprop", help="of each file that names none itself (backprop)")
-    command.add_argument("--format", choices=gradebook.FORMATS, default="csv", help="whose files to write too")
-    command.add_argument("--time", type=float, default=PATIENCE, metavar="SECONDS", help="for one submission (20)")
+    command.add_argument("--points", required=True, metavar="points.toml", help="the file that says what earns points")
+    command.add_argument("--function", default="backprop", help="which function, where a TARGET names none (backprop)")
+    command.add_argument("--format", choices=gradebook.FORMATS, default="csv", help="for whom to write files too")
+    command.add_argument(
+        "--time", type=float, default=PATIENCE, metavar="SECONDS", help="time limit for one submission (20)"
+    )
     command.add_argument("--jobs", type=int, help="submissions at a time (as many as there are cores)")
     command.set_defaults(run=_grade)
 
     command = commands.add_parser(
         "mistakes", help="the proof that the checker can fail: every known mistake, caught, located, named"
     )
-    command.add_argument("--list", action="store_true", help="list them, and make none")
+    command.add_argument("--list", action="store_true", help="only list them")
     command.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
     command.set_defaults(run=_mistakes)
 
@@ -201,13 +207,17 @@ def _parser() -> argparse.ArgumentParser:
         " are the note's 2-2-2 network with its one sample.",
     )
     command.add_argument("test", nargs="?", default="", metavar="TEST", help="test_mine.py::test_gradient")
-    command.add_argument("--target", default="", metavar="module:function", help="what the TEST tests, and is right")
-    command.add_argument("--layout", choices=LAYOUTS, help="of the target's weights and samples (found by trying)")
-    command.add_argument("--time", type=float, default=PATIENCE, metavar="SECONDS", help="for one run of the TEST (20)")
+    command.add_argument(
+        "--target", default="", metavar="module:function", help="the function that the TEST tests; it must be right"
+    )
+    command.add_argument("--layout", choices=LAYOUTS, help="how the target keeps weights and samples")
+    command.add_argument(
+        "--time", type=float, default=PATIENCE, metavar="SECONDS", help="time limit for one run of the TEST (20)"
+    )
     command.add_argument("--jobs", type=int, help="runs of the TEST at a time (as many as there are cores)")
     command.add_argument("--rtol", type=float, default=audit.RTOL, help="relative tolerance of the test (1e-5)")
     command.add_argument("--atol", type=float, default=audit.ATOL, help="absolute tolerance of the test (1e-8)")
-    command.add_argument("--like", metavar="NAME", help=f"instead, that of {', '.join(audit.LIKE)} or decimal=5")
+    command.add_argument("--like", metavar="NAME", help=f"or the tolerance of {', '.join(audit.LIKE)} or decimal=5")
     command.add_argument("--sizes", type=_sizes, default=(2, 2, 2), help="of a random network: 3,5,2")
     command.add_argument("--activation", type=_names, default="sigmoid", help="of the random network, or the target")
     command.add_argument("--batch", type=_size, default=1, help="samples of the random network (1)")
@@ -219,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "sweep",
         help="very many random networks beside autograd",
-        description="Compare very many random networks. What may be given several times makes a grid with the others.",
+        description="Compare very many random networks. Options that may be given several times make a grid.",
     )
     command.add_argument("--networks", type=_count, default=1_000_000, help="how many in all (1,000,000)")
     command.add_argument("--sizes", type=_sizes, action="append", help="2,2,2; several times for several")
@@ -232,17 +242,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=_natural, default=0)
     command.add_argument("--jobs", type=int, help="processes (as many as there are cores)")
     command.add_argument(
-        "--cluster", metavar="ADDRESS", help="of a Dask scheduler, tcp://host:port, instead of processes"
+        "--cluster", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port, instead of processes here"
     )
-    command.add_argument("--chunk", type=_count, help="numbers to compare in one go of a process (2,000,000)")
+    command.add_argument("--chunk", type=_count, help="how many numbers a process compares at a time (2,000,000)")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
     _add_strict(command)
-    command.add_argument("--planted", action="store_true", help="sweep each known mistake instead: which are caught")
+    command.add_argument("--planted", action="store_true", help="instead, make each known mistake: is it caught?")
     _add_implementation(command)
     command.set_defaults(run=_sweep)
 
     command = commands.add_parser("speed", help="timings side by side")
-    command.add_argument("--rounds", type=_natural, default=7, help="of which the medians are taken")
+    command.add_argument("--rounds", type=_natural, default=7, help="rounds to take the medians of (7)")
     command.add_argument("--threads", type=_natural, default=1, help="of BLAS and torch, the same on all sides")
     command.add_argument("--networks", type=_count, default=1_000_000, help="of the sweep (1,000,000)")
     command.add_argument("--small", action="store_true", help="leave out the large networks")
@@ -260,22 +270,37 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_strict(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--strict", action="store_true", help="a number fails that is suspect")
+    command.add_argument("--strict", action="store_true", help="suspect numbers fail too")
 
 
 def _add_statement(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--cost", choices=COSTS, default="half_squared_error", help="what it takes the gradient of")
-    command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
-    command.add_argument("--l2", type=float, default=0.0, help="lambda of a penalty lambda / 2 |w|^2, biases apart")
-    command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has none")
+    command.add_argument(
+        "--cost", choices=COSTS, default="half_squared_error", help="the cost whose gradient it computes"
+    )
+    command.add_argument(
+        "--reduction",
+        choices=REDUCTIONS,
+        default="mean",
+        help="whether its cost is the mean or the sum over the samples",
+    )
+    command.add_argument("--l2", type=float, default=0.0, help="lambda of a penalty lambda / 2 |w|^2 on the weights")
+    command.add_argument("--no-biases", dest="biases", action="store_false", help="if it has no biases")
 
 
 def _add_implementation(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--implementation", default="", metavar="file.py:function", help="whose numbers, instead of handnet's own"
+        "--implementation",
+        default="",
+        metavar="file.py:function",
+        help="a function to compare, instead of handnet's own network",
     )
-    command.add_argument("--layout", choices=LAYOUTS, default="note", help="of its weights and samples")
-    command.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of its cost over the samples")
+    command.add_argument("--layout", choices=LAYOUTS, default="note", help="how it keeps weights and samples")
+    command.add_argument(
+        "--reduction",
+        choices=REDUCTIONS,
+        default="mean",
+        help="whether its cost is the mean or the sum over the samples",
+    )
 
 
 def _folder(text: str) -> str:
@@ -286,7 +311,7 @@ def _folder(text: str) -> str:
 
 def _natural(text: str) -> int:
     if not text.isdecimal() or len(text) > 15:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 999,999,999,999,999")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999,999,999,999,999")
     return int(text)
 
 
@@ -303,7 +328,7 @@ def _count(text: str) -> int:
 def _replay(text: str) -> tuple[int, int]:
     seed, colon, index = text.partition(":")
     if not colon:
-        raise argparse.ArgumentTypeError(f"{text!r} is no SEED:INDEX, two whole numbers")
+        raise argparse.ArgumentTypeError(f"{text!r} is not SEED:INDEX, two whole numbers")
     return _natural(seed), _natural(index)
 
 

@@ -176,7 +176,7 @@ def check_function(
     function : of NumPy arrays; it gets a copy of the arguments
     reference : of torch tensors, nesting its results alike; `backward_of` makes one of a module
     arguments : arrays, tensors or numbers, or lists, tuples or dictionaries of them
-    strict : whether what lies further off than rounding is expected to take it fails, too
+    strict : whether a `suspect` number fails too: its error is larger than rounding is expected to cause
 
     Raises
     ------
@@ -404,12 +404,12 @@ class FunctionComparison:
         elif not self.findings and self.passed:
             lines.append(f"{self.count('ok')} numbers match torch")
         elif not self.findings:
-            lines.append("nothing could be judged: no tolerance is smaller than the numbers it belongs to, try float64")
+            lines.append("nothing could be judged: every tolerance is as large as the numbers themselves, try float64")
         if wrong and suspect:
             lines.append(f"suspect: {', '.join(leaf.path for leaf in suspect)}")
         blind = [leaf.path for leaf in self.leaves if leaf.verdicts.size and (leaf.verdicts == UNDECIDED).all()]
         if blind and self.passed:
-            lines.append(f"undecided, since rounding may be all there is of it: {', '.join(blind)}")
+            lines.append(f"undecided, since rounding alone could be as large: {', '.join(blind)}")
         return "\n".join([*lines, *self.remarks])
 
 

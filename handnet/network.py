@@ -57,7 +57,7 @@ class Network:
         "half_squared_error", the note's, "squared_error", "mean_squared_error", "binary_cross_entropy" (with a sigmoid
         output) or "cross_entropy" (with softmax).
     reduction : "mean" or "sum" of the cost over the samples
-    l2 : lambda of a penalty lambda / 2 |w|^2 on the weights, biases apart
+    l2 : lambda of a penalty lambda / 2 |w|^2 on the weights, not on the biases
     biases : False for a network without any, whose W is (..., m_(l-1), m_l)
 
     Attributes

@@ -8,7 +8,7 @@ import pytest
 from comparisons import check
 from comparisons.cli import main
 
-SAID = "consistent, but not as stated: it is right for "
+SAID = "consistent, but with other settings than stated: it is right for "
 
 
 def sigmoid(z):
@@ -174,7 +174,7 @@ def test_a_class_that_is_not_understood_gets_the_function_around_it_in_its_own_n
     message = check(Estimator).message().splitlines()
     assert message[0].startswith("Estimator cannot be called as it is: no weights were found in it.")
     assert 5 <= len(message) <= 8
-    for line in ("    net = Estimator()  # with the widths of weights", "    net.fit(..)"):
+    for line in ("    net = Estimator()  # of the sizes that weights has", "    net.fit(..)"):
         assert line in message
     assert any("net.W1 = .." in line for line in message)
 

@@ -115,7 +115,7 @@ def test_what_coincides_on_the_data_is_listed(rng):
     diagnosis = compare(Both(net.weights), *samples(rng, (3, 2), n=2)).diagnosis
     assert diagnosis.mistakes == ("averaged_twice",)
     assert diagnosis.candidates == ("averaged_twice", "output_mean")
-    assert "On this data the same: output_mean." in str(diagnosis)
+    assert "On this data these would give the same: output_mean." in str(diagnosis)
 
 
 def test_of_a_stack_the_wrong_network_is_named(rng):

@@ -169,7 +169,7 @@ def test_what_no_tolerance_can_tell_from_zero_is_undecided():
     assert "nothing could be judged" in nothing.message()
     partly = check_function(lambda x: (x, x * 0), lambda x: (x * 1, (x + 1e9) - 1e9 - x), x)
     assert partly.passed
-    assert partly.message().endswith("undecided, since rounding may be all there is of it: result[1]")
+    assert partly.message().endswith("undecided, since rounding alone could be as large: result[1]")
 
 
 def test_bounds_keeps_the_nesting():

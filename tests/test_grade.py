@@ -337,7 +337,7 @@ def test_whatever_one_submission_does_the_others_keep_their_points(tmp_path, cap
     submissions = [RIGHT, *files, WRONG]
     assert main(["grade", *submissions, *POINTS, "--format", "junit", "--out", str(out), "--jobs", "3"]) == 1
     said = capsys.readouterr().out
-    assert said.strip().splitlines()[-1].startswith("12 submissions: 1 with all points, 1.5 of 11 points in the mean")
+    assert said.strip().splitlines()[-1].startswith("12 submissions: 1 with all points, 1.5 of 11 points on average")
     frame = pd.read_csv(out / "grade.csv", keep_default_na=False)
     assert tuple(frame.columns) == GRADE_COLUMNS
     assert frame["submission"].tolist() == submissions

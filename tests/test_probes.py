@@ -171,7 +171,7 @@ def asked_of(**options):
 def test_what_was_never_asked_is_true_of_what_was(options):
     comparison, asked = asked_of(**options)
     said = f", {comparison.never_asked},"
-    assert str(comparison).splitlines()[-1] == f"never asked: {comparison.never_asked}"
+    assert str(comparison).splitlines()[-1] == f"not tried: {comparison.never_asked}"
     sizes = {(w[0].shape[0] - 1, *(v.shape[1] for v in w)) for w, _, _ in asked}
     gradients = max(np.abs(g).max() for question in asked for g in right(*question))
     assert ", float32, stacks," in said
@@ -180,7 +180,7 @@ def test_what_was_never_asked_is_true_of_what_was(options):
     assert (", targets outside [0, 1]," in said) == all(((t >= 0) & (t <= 1)).all() for _, _, t in asked)
     assert f"{max(len(x) for _, x, _ in asked)} samples" in said
     if len(sizes) == 1:
-        assert f", sizes but {'-'.join(map(str, *sizes))}," in said
+        assert f", sizes other than {'-'.join(map(str, *sizes))}," in said
     else:
         assert f", widths over {max(map(max, sizes))}," in said
         assert f"more than {max(map(len, sizes)) - 1} layers" in said
@@ -192,7 +192,7 @@ def test_only_one_batch_is_said_to_be_one():
         made = Network(weights).backprop(inputs, targets)
         return {"deltas": made.deltas, "gradients": made.gradients}
 
-    assert "batches but 4, more than 3 layers or 8 calls" in check(cost_too, batch=4).never_asked
+    assert "batches other than 4, more than 3 layers or 8 calls" in check(cost_too, batch=4).never_asked
 
 
 def test_of_code_that_is_wrong_it_is_not_said():

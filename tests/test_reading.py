@@ -8,7 +8,7 @@ import pytest
 from comparisons import check
 from handnet import Network
 
-SAID = "consistent, but not as stated: it is right for "
+SAID = "consistent, but with other settings than stated: it is right for "
 
 
 def gradients(weights, inputs, targets, wrong=1.0):
@@ -104,7 +104,7 @@ def test_deltas_with_the_samples_in_columns_are_judged_as_deltas():
 
     right = check(backprop, layout="linear")
     assert right.passed, right.message()
-    assert "its deltas have the samples in columns, and are read so" in right.remarks
+    assert "its deltas have the samples in columns: read that way" in right.remarks
     wrong = check(lambda w, x, t: backprop(w, x, t, factor=0.0), layout="linear")
     assert wrong.diagnosis.first_wrong == ("delta", 3)
     assert not wrong.findings
@@ -117,7 +117,7 @@ def test_a_layout_that_does_not_run_is_said_with_the_one_that_does():
 
     comparison = check(backprop, layout="linear")
     assert comparison.passed, comparison.message()
-    assert "it wants layout='rows', not 'linear'; judged so" in comparison.remarks
+    assert "it does not run with layout='linear': judged with layout='rows'" in comparison.remarks
     assert not check(lambda w, x, t: backprop(w, x, t, wrong=1 + 1e-9), layout="linear").passed
 
 

@@ -32,7 +32,7 @@ DEEPEST = {
 def test_a_list_that_comes_deepest_first_is_read_so_and_said(layout, function):
     comparison = check(function, layout=layout)
     assert comparison.passed  # on the square network too
-    assert comparison.remarks == ("its gradients come deepest layer first, and are read so",)
+    assert comparison.remarks == ("its gradients come deepest layer first: read that way",)
 
 
 def test_transposed_matrices_are_not_called_reversed():
@@ -43,7 +43,7 @@ def test_transposed_matrices_are_not_called_reversed():
 
 def test_what_else_is_wrong_in_a_reversed_list_is_named():
     comparison = check(lambda *question: [-g for g in note(*question)[::-1]])
-    assert "its gradients come deepest layer first, and are read so" in comparison.remarks
+    assert "its gradients come deepest layer first: read that way" in comparison.remarks
     assert comparison.diagnosis.mistakes == ("reversed_error",)
 
 
@@ -54,7 +54,7 @@ def test_deltas_may_come_deepest_first_while_gradients_do_not():
 
     comparison = check(function)
     assert comparison.passed
-    assert comparison.remarks == ("its deltas come deepest layer first, and are read so",)
+    assert comparison.remarks == ("its deltas come deepest layer first: read that way",)
 
 
 def test_on_equal_widths_alone_the_numbers_tell_that_a_list_is_reversed():
@@ -147,11 +147,11 @@ def test_what_has_another_shape_is_shown_as_that_and_not_as_infinitely_wrong():
     text = str(check(biases_of_each_sample, layout="linear"))
     rows = [line for line in text.splitlines() if line.startswith("gradient")]
     assert len(rows) == 3
-    assert all(line.endswith("another shape") and "inf" not in line for line in rows)
+    assert all(line.endswith("wrong shape") and "inf" not in line for line in rows)
     assert "inf  wrong" not in text
 
 
 def test_an_infinite_number_of_the_right_shape_stays_infinitely_wrong():
     text = str(check(lambda *question: [np.full_like(g, np.nan) for g in note(*question)]))
     assert "inf" in text
-    assert "another shape" not in text
+    assert "wrong shape" not in text

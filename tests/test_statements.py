@@ -6,7 +6,7 @@ import pytest
 from comparisons import check
 from handnet import Network
 
-SAID = "consistent, but not as stated: it is right for "
+SAID = "consistent, but with other settings than stated: it is right for "
 
 
 def gradients_of(**how):
@@ -147,7 +147,7 @@ def with_velocity(dampened, in_steps):
 @pytest.mark.parametrize("in_steps", [False, True], ids=["of gradients", "of steps"])
 @pytest.mark.parametrize("dampened", [False, True], ids=["", "dampened"])
 def test_a_momentum_is_found_by_the_velocity_that_is_handed_out(dampened, in_steps):
-    said = f"{SAID}momentum=0.9" + (", and of the gradient 1 - momentum" if dampened else "")
+    said = f"{SAID}momentum=0.9" + (", with the gradient times 1 - momentum" if dampened else "")
     assert first_line(check(with_velocity(dampened, in_steps), sizes=(3, 4, 2))) == said
 
 
@@ -157,7 +157,7 @@ def test_a_momentum_that_is_told_is_told_to_be_none():
 
     comparison = check(step)
     assert comparison.passed
-    assert "it is told a momentum of 0: what else it would do with a velocity was never asked" in comparison.remarks
+    assert "it is called with momentum=0: what it does with a velocity was not tried" in comparison.remarks
 
 
 def keeping(momentum, factor=1.0):
@@ -175,7 +175,10 @@ def keeping(momentum, factor=1.0):
 
 
 def test_a_momentum_that_is_kept_from_call_to_call_is_found_and_is_no_match():
-    assert first_line(check(keeping(0.8), sizes=(3, 4, 2))) == f"{SAID}momentum=0.8, kept from call to call"
+    assert (
+        first_line(check(keeping(0.8), sizes=(3, 4, 2)))
+        == f"{SAID}momentum=0.8, with a velocity kept from call to call"
+    )
 
 
 def test_a_momentum_does_not_hide_a_mistake():

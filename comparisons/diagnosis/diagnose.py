@@ -122,7 +122,7 @@ def _explained(variants: Sequence[Variant], seen: Wrong, read_off: Wrong | None,
         key, how = origin, ", but for a factor"
     elif origin[0] not in {key[0] for trial in trials for step in trial.given for key in step}:
         # The explanation says where it is made, though that was not given.
-        key, how = origin, ", to judge by what was given"
+        key, how = origin, ", as far as what was returned shows"
         if read_off and read_off.key == origin:
             how, shown = ", read off the gradients of a single sample", read_off
     should_be = should_be_text(origin, trials[0])
@@ -222,7 +222,7 @@ def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
 
 def _misshapen(key: Key, trials: Sequence[Trial]) -> Diagnosis:
     """The diagnosis where all that is wrong has another shape."""
-    said, name = "it has another shape than it should", ""
+    said, name = "it has the wrong shape", ""
     if _biases_not_summed(trials):
         name = "biases_not_summed"
         said = f"the biases' gradients are not summed over the samples: one sample's have the right shape [{name}]"

@@ -23,8 +23,8 @@ from comparisons.verdict.trial import Trial
 
 # What is tried is tried on numbers of its own, so that no answer is remembered from there.
 ASIDE = 1_000_003
-FIRST, ALONE = "it takes the first sample alone", "it runs with one sample alone"
-JUDGED = ", and is judged so: state "
+FIRST, ALONE = "it uses the first sample only", "it runs with one sample only"
+JUDGED = ": judged with "
 NOT_SUMMED = "[biases_not_summed]"
 
 
@@ -223,7 +223,7 @@ def in_another_form(seen: Examination) -> Examination:
     other = seen.implementation.in_form(form)
     said = f"it is called with {form}" if str(form) != str(seen.implementation.form) else ""
     if setting.layout and form.layout.name != setting.layout:
-        said = f"it wants layout={form.layout.name!r}, not {setting.layout!r}; judged so"
+        said = f"it does not run with layout={setting.layout!r}: judged with layout={form.layout.name!r}"
     return seen.put(other, said)
 
 
@@ -310,7 +310,7 @@ def with_its_own_steps(seen: Examination) -> Examination:
             message = other.told.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
             return replace(seen, told=replace(other.told, message=message))
         if other.diagnosis and other.diagnosis.is_settled:
-            return explained(seen, other, f"with {written} more of it is explained\nNext: {call({})}")
+            return explained(seen, other, f"with {written} more of it can be explained\nNext: {call({})}")
     return seen
 
 

@@ -27,7 +27,7 @@ ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
 Call = Callable[[Mapping[str, object]], str]
 # What a diagnosis says that knows nothing of the numbers.
-CONSISTENT = "consistent, but not as stated: it is right for "
+CONSISTENT = "consistent, but with other settings than stated: it is right for "
 UNKNOWN = "Why: no known mistake explains it."
 # A mistake, and no statement, that shows beside a penalty.
 ONES = "but for the biases' gradients, to which the penalty adds its factor as if every bias were 1"
@@ -255,10 +255,10 @@ def momentum_of(trials: Sequence[Trial], hands_out: bool) -> str:
         momentum = sign * np.array([one[column] for one in found])
         of_gradient = np.array([one[0] for one in found])
         if len(found) > 1 and np.ptp(momentum) < ALIKE and ALIKE < momentum[0] < 1 + ALIKE:
-            share = {1.0: "", 1 - momentum[0]: ", and of the gradient 1 - momentum"}
+            share = {1.0: "", 1 - momentum[0]: ", with the gradient times 1 - momentum"}
             for expected, said in share.items():
                 if np.abs(of_gradient - expected).max() < ALIKE:
-                    kept = "" if hands_out else ", kept from call to call"
+                    kept = "" if hands_out else ", with a velocity kept from call to call"
                     return f"{CONSISTENT}momentum={float(f'{momentum[0]:.6g}')}{said}{kept}"
     return ""
 

@@ -92,11 +92,11 @@ def explanation(variants: Sequence[Variant], key: Key, seen: Wrong, trials: Sequ
     where = "" if placement == "everywhere" else f", in {placement} only"
     others = [str(variant) for variant in variants[1:]]
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-    same = f" On this data the same: {shown}." if others else ""
+    same = f" On this data these would give the same: {shown}." if others else ""
     text = "; and ".join(parts)
     if variants[0].factor:
         text = f"all of it is {variants[0].factor} times what it should be, and in it {text}"
-    rough = f", to {variants[0].digits} digits alone, as finite differences are" if variants[0].digits else ""
+    rough = f", to {variants[0].digits} digits only, as with finite differences" if variants[0].digits else ""
     return f"Why: {text}{where}{rough}.{same}"
 
 
@@ -147,7 +147,7 @@ def _code(key: Key, speech: Speech, problem: Problem) -> str:
     if stated.l2 and kind == "cost":
         code += f" + {stated.l2!r} / 2 * (w**2).sum()"
     if stated.l2 and kind == "gradient":
-        code += f" + {stated.l2!r} * w, biases apart"
+        code += f" + {stated.l2!r} * w (not for the biases)"
     if speech.is_the_notes or kind == "cost":
         return code
     return f"{speech.quantity(key, ('weights',)).removesuffix(' after the step')} = {code}"

@@ -60,7 +60,7 @@ def sharpness(comparisons: Mapping[str, Comparison]) -> str:
     # Found only where it says more: it takes as long as the comparison.
     expected = max(m.expected_resolution for m in measured) if bluntest > COARSE else bluntest
     known = f" ({expected:.1e} by the expected tolerance)" if expected < bluntest else ""
-    return f"; a tolerance is at most {bluntest:.1e} of the largest value that it belongs to{known}"
+    return f"; no tolerance is more than {bluntest:.1e} of the largest value of its quantity{known}"
 
 
 def versions() -> dict[str, str]:

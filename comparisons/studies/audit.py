@@ -309,8 +309,8 @@ def outcome(rtol: float, atol: float, problem: Problem) -> Outcome:
     frame, better, tight = audited(rtol, atol, truth), better_data(problem), tightest(truth)
     sizes, samples = "-".join(map(str, better.sizes)), len(better.inputs)
     others = {
-        f"with rtol {tight[0]:.1e} and atol {tight[1]:.1e}, the tightest that no right {problem.inputs.dtype}"
-        " fails": audited(*tight, truth),
+        f"with rtol {tight[0]:.1e} and atol {tight[1]:.1e}, the tightest that right {problem.inputs.dtype} code"
+        " passes": audited(*tight, truth),
         f"with {sizes} and {samples} samples": audited(rtol, atol, Truth(better)),
     }
     advice = [f"{how}: lets {let_pass(one)} of {made(one)} pass" for how, one in others.items()]

@@ -220,4 +220,4 @@ def grade_line(grades: Sequence[Grade]) -> str:
     if len(grades) == 1:
         return f"{earned[0].points:g} of {earned[0].out_of:g} points"
     mean, full = sum(one.points for one in earned) / len(earned), sum(one.points == one.out_of for one in earned)
-    return f"{len(grades)} submissions: {full} with all points, {mean:.3g} of {earned[0].out_of:g} points in the mean"
+    return f"{len(grades)} submissions: {full} with all points, {mean:.3g} of {earned[0].out_of:g} points on average"

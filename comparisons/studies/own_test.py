@@ -138,8 +138,10 @@ def _with_the_right_function(own: OwnTest, seconds: float) -> dict[str, Any]:
         why = found["why"] or "no test of this name was run"
         raise ValueError(f"{own.test} does not pass as it is: {why}")
     if not found["calls"]:
-        why = found["unread"] or "never calls it; where it is imported under another name, that is its --target"
-        raise ValueError(f"{own.test} asks {own.target} nothing that can be planted in: {why}")
+        why = (
+            found["unread"] or "the test never calls it; if it imports it from another module, --target names that one"
+        )
+        raise ValueError(f"no mistake can be planted in {own.target} for {own.test}: {why}")
     return found
 
 
@@ -157,9 +159,9 @@ def _advice(own: OwnTest, frame: pd.DataFrame) -> list[str]:
     lines = []
     unseen = set(frame["mistake"][frame["passes"] & (frame["effect"] == 0) & ~frame["mistake"].str.startswith(RIGHT)])
     if unseen - {KEPT}:
-        lines.append("with unequal widths, three outputs or more and several samples, more of them change something")
+        lines.append("on data with unequal widths, three outputs or more and several samples it would let fewer pass")
     if KEPT in unseen:
-        lines.append(f"called twice, what is kept from the first call would show [{KEPT}]")
+        lines.append(f"a second call of the function would show what it keeps from the first [{KEPT}]")
     name = own.target.rpartition(":")[2]
     options = "".join(f", {option}={value!r}" for option, value in own.options.items())
     return [*lines, f"assert_matches_autograd({name}{options}) lets none of them pass"]

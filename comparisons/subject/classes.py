@@ -103,7 +103,7 @@ class Adapter:
         self.kind, self.__name__ = kind, kind.__name__
         self.constructor, self.methods = _Constructor(kind), _methods(kind)
         if not any(self.methods.values()):
-            raise ImplementationError(wrapper_of(kind, "no method was found that goes backward or trains"))
+            raise ImplementationError(wrapper_of(kind, "it has no method named like backprop, update or train"))
         rng = np.random.default_rng(0)
         made = self.constructor.make(
             SIZES_TRIED, *(rng.random((7, width)) for width in (SIZES_TRIED[0], SIZES_TRIED[-1]))
@@ -240,12 +240,14 @@ def wrapper_of(kind: type, why: str) -> str:
     weights = [name for name in kept if any(pattern.fullmatch(name.lower()) for pattern in patterns)] or ["weights"]
     lines = [
         "def backprop(weights, inputs, targets, learning_rate):",
-        f"    net = {_Constructor(kind).shown()}  # with the widths of weights",
-        f"    {', '.join(f'net.{name}' for name in weights[:4])} = ..  # from weights, in your order",
+        f"    net = {_Constructor(kind).shown()}  # of the sizes that weights has",
+        f"    {', '.join(f'net.{name}' for name in weights[:4])} = ..  # copied from weights",
         *(f"    net.{name}(..)" for name in run if name),
         f"    return {{'updated': [{', '.join(f'net.{name}' for name in weights[:4])}]}}  # or its gradients",
     ]
-    return "\n".join([f"{kind.__name__} cannot be called as it is: {why}. A function around it can:", *lines])
+    return "\n".join(
+        [f"{kind.__name__} cannot be called as it is: {why}. Check a function around it, like this:", *lines]
+    )
 
 
 def _is_one_matrix(answer: Any) -> bool:

@@ -148,7 +148,7 @@ class Implementation:
     @property
     def described(self) -> tuple[str, ...]:
         """What was found of it before it was called, in a line each."""
-        told = "it is told a momentum of 0: what else it would do with a velocity was never asked"
+        told = "it is called with momentum=0: what it does with a velocity was not tried"
         roles = (*self.arguments.positional, *self.arguments.keywords.values())
         return (*([str(self.function)] if self.is_class else []), *([told] if "momentum" in roles else []))
 
@@ -211,10 +211,10 @@ class Implementation:
         if self.arguments.takes_velocity and is_bare and "gradients" in found:
             found["updated"] = found.pop("gradients")
         if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
-            remarks.append("it changes the samples it is given, in place")
+            remarks.append("it changes the inputs or targets in place")
         weights = {role: given[role] for role in self.arguments.weights}
         if not all(_identical(untouched[role], part) for role, part in weights.items()):
-            remarks.append("it changes the weights it is given, in place: read as updated")
+            remarks.append("it changes the weights in place: they are read as the weights after the step")
             found.setdefault("updated", whole_of(weights))
             if is_bare and _numbers(found.get("gradients")) == _numbers(found["updated"]):
                 del found["gradients"]  # it returns what it has changed
@@ -234,11 +234,13 @@ class Implementation:
             problem, found, remarks = reply.problem, dict(reply.found), list(reply.remarks)
             if reply.is_bare and self.form.bare == "updated":
                 found["updated"] = found.pop("gradients")
-                remarks.append("what it returns is read as the weights after the step, near to which it lies")
+                remarks.append("what it returns is read as the weights after the step: it lies close to them")
             if problem.is_online:
                 found = {name: part for name, part in found.items() if name == "updated"}
                 if not found:
-                    raise ImplementationError("it returned no updated weights, which online=True compares")
+                    raise ImplementationError(
+                        "it returned no updated weights: with online=True nothing else is compared"
+                    )
             # The cost and its derivatives are those of the mean, in which the note and the twin have them.
             share = problem.inputs.shape[-2] if self.reduction == "sum" and problem.stated.reduction == "mean" else 1
             reading = Reading(problem, self.form, share, self.deepest_first)
@@ -317,7 +319,7 @@ def load(target: str) -> Any:
     path.open("rb").close()  # an OSError names the file
     spec = importlib.util.spec_from_file_location("under_check", path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{file} is no Python file")
+        raise ValueError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))  # it may import what stands beside it

@@ -302,7 +302,7 @@ class Reading:
         turned = [shape[::-1] for shape in expected]
         if shapes == expected or shapes not in (turned, turned[::-1]):
             return columns
-        self.remarks.append(f"its {name} have the samples in {'rows' if columns else 'columns'}, and are read so")
+        self.remarks.append(f"its {name} have the samples in {'rows' if columns else 'columns'}: read that way")
         return not columns
 
     def _of_weights(self, quantity: str, value: Any, share: int) -> None:
@@ -371,7 +371,7 @@ class Reading:
         shapes = [shape(entry) for entry in entries]
         if quantity not in self.deepest_first and not shapes != [*expected] == shapes[::-1]:
             return entries
-        self.backwards[quantity] = f"its {name} come deepest layer first, and are read so"
+        self.backwards[quantity] = f"its {name} come deepest layer first: read that way"
         return entries[::-1]
 
     def _take(self, key: Key, array: FloatArray, expected: tuple[int, ...], share: int) -> bool:

@@ -20,7 +20,7 @@ def never_asked(truths: Sequence[Truth]) -> str:
     --------
     >>> from comparisons.subject.probes import probe
     >>> never_asked(probe((3, 4, 2), batch=5).truths)  # doctest: +ELLIPSIS
-    'float32, stacks, sizes but 3-4-2, batches but 5, more than 4 calls, targets outside [0, 1], ...
+    'float32, stacks, sizes other than 3-4-2, batches other than 5, more than 4 calls, targets outside [0, 1], ...
     """
     problems = [truth.problem for truth in truths]
     sizes = sorted({problem.sizes for problem in problems})
@@ -31,12 +31,12 @@ def never_asked(truths: Sequence[Truth]) -> str:
     parts = ["float32" if problems[0].inputs.dtype == np.float64 else "float64", "stacks"]
     more = []
     if len(sizes) == 1:
-        parts.append(f"sizes but {'-'.join(map(str, sizes[0]))}")
+        parts.append(f"sizes other than {'-'.join(map(str, sizes[0]))}")
     else:
         parts += [f"widths over {max(map(max, sizes))}", *["one output"] * all(one[-1] > 1 for one in sizes)]
         more.append(f"{max(map(len, sizes)) - 1} layers")
     if len(batches) == 1:
-        parts.append(f"batches but {batches[0]}")
+        parts.append(f"batches other than {batches[0]}")
     else:
         more.append(f"{batches[-1]} samples")
     parts.append("more than " + " or ".join(filter(None, [", ".join(more), f"{len(truths)} calls"])))

@@ -70,7 +70,7 @@ class Comparison:
     never_asked : str
         Of an implementation that is right: what it was never asked.
     strict : bool
-        Whether a number fails that lies further off than rounding is expected to take it.
+        Whether a suspect number fails too.
     """
 
     measured: tuple[Measured, ...]
@@ -216,7 +216,7 @@ class Comparison:
         first = next((m for grade in graver for m in self.measured if m.verdicts.max() == grade), None)
         unjudged = self._not_judged()
         if first is None:
-            nothing = "nothing was decided: no tolerance is smaller than the quantity it belongs to"
+            nothing = "nothing was decided: every tolerance is as large as the quantity itself"
             return unjudged if self.count("ok") else nothing
         torch, tolerance, _ = first.judged_by(first.worst)
         name, hand = element_name(first.key, first.worst, first.hand.shape), float(first.hand[first.worst])
@@ -255,7 +255,7 @@ class Comparison:
             verdict = VERDICTS[max(gravest, UNDECIDED if any(id(m) in unjudged for m in group) else gravest)]
             shown = f"{ratio:.3g}"
             if (quantity, layer) in self.misshapen:
-                shown, verdict = "", "another shape"
+                shown, verdict = "", "wrong shape"
             lines.append(
                 f"{quantity:<11} {'' if layer is None else layer!s:>5} {sum(m.hand.size for m in group):>8}"
                 f" {shown:>16} {'' if np.isnan(local) else f'{local:.2g}':>6}"
@@ -264,7 +264,7 @@ class Comparison:
         if self.count("inherited"):
             lines.append("inherited: its own equation is right, but what it is computed from is wrong")
         if self.count("suspect"):
-            lines.append("suspect: it passes, but lies further off than rounding is expected to take it")
+            lines.append("suspect: it passes, but its error is larger than rounding is expected to cause")
         return "\n".join([*lines, self.said()])
 
     def said(self) -> str:
@@ -275,7 +275,7 @@ class Comparison:
         elif self.blind:
             lines.append(f"this data cannot show {self.blind_kinds()}; comparison.blind lists them")
         if self.never_asked:
-            lines.append(f"never asked: {self.never_asked}")
+            lines.append(f"not tried: {self.never_asked}")
         return "\n".join(lines)
 
     @property

@@ -420,7 +420,7 @@ def the_loss_is_averaged_over_the_outputs_and_its_gradient_is_not(pairs, X, T, *
     return (squares.sum() / len(X) if mended else squares.mean()) / 2, backward(pairs, A, output_delta(A, T))
 
 
-@bug("delta", 3, "no_half", says="digits alone, as finite differences are", layout="note")
+@bug("delta", 3, "no_half", says="digits only, as with finite differences", layout="note")
 def difference_quotients_of_a_cost_without_its_half(ws, X, T, *, mended):
     def cost(weights):
         a = X
