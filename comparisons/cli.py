@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_implementation(command)
     command.set_defaults(run=_compare)
 
-    command = commands.add_parser("equations", help="the note's own equations, as printed, beside autograd")
+    command = commands.add_parser("equations", help="the equations of docs/the-note.md, as printed, beside autograd")
     command.add_argument("--points", type=_size, default=equations.POINTS, help="on how many random networks")
     command.add_argument("--seed", type=_natural, default=0)
     command.set_defaults(run=_equations)
@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_grade)
 
     command = commands.add_parser(
-        "mistakes", help="the proof that the checker can fail: every known mistake, caught, located, named"
+        "mistakes", help="proof that the checker can fail: make every known mistake, and catch it"
     )
     command.add_argument("--list", action="store_true", help="only list them")
     command.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
@@ -201,14 +201,14 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "audit",
-        help="what your own gradient test lets pass: known mistakes, planted in what it tests or made on its data",
-        description="Run a test of pytest with each known mistake planted in the function that it tests. Or, without a"
-        " TEST, make each on a test's data and compare it with its tolerance; without --sizes and the like, the data"
-        " are the note's 2-2-2 network with its one sample.",
+        help="which known mistakes your own gradient test does not notice",
+        description="Run a pytest TEST with each known mistake planted in the function that it tests. Without a TEST,"
+        " make each mistake on some data and say which ones a tolerance lets pass; without --sizes and the like, the"
+        " data are the note's 2-2-2 network with its one sample.",
     )
     command.add_argument("test", nargs="?", default="", metavar="TEST", help="test_mine.py::test_gradient")
     command.add_argument(
-        "--target", default="", metavar="module:function", help="the function that the TEST tests; it must be right"
+        "--target", default="", metavar="mine.py:function", help="the function that the TEST tests; it must be right"
     )
     command.add_argument("--layout", choices=LAYOUTS, help="how the target keeps weights and samples")
     command.add_argument(
