@@ -193,8 +193,8 @@ def check_function(
     """
     expected = bounds(reference, *arguments)
     with np.errstate(all="ignore"):
-        given = function(*(_mapped(argument, _array) for argument in arguments))
-        return _compared(given, expected, strict)
+        actual = function(*(_mapped(argument, _array) for argument in arguments))
+        return _compared(actual, expected, strict)
 
 
 def assert_matches(
@@ -435,11 +435,11 @@ def _first(leaf: Leaf, *others: Leaf) -> list[str]:
 # Both sides, leaf by leaf.
 
 
-def _compared(given: Any, expected: Any, strict: bool) -> FunctionComparison:
+def _compared(actual: Any, expected: Any, strict: bool) -> FunctionComparison:
     leaves: list[Leaf] = []
     findings: list[str] = []
     remarks: list[str] = []
-    for path, hand, right in _paired("", given, expected, findings):
+    for path, hand, right in _paired("", actual, expected, findings):
         name = path or "result"
         try:
             array = np.asarray(_array(hand))
@@ -460,18 +460,18 @@ def _compared(given: Any, expected: Any, strict: bool) -> FunctionComparison:
     return FunctionComparison(tuple(leaves), tuple(findings), tuple(remarks), strict)
 
 
-def _paired(path: str, given: Any, expected: Any, findings: list[str]) -> Iterator[tuple[str, Any, Bounded]]:
+def _paired(path: str, actual: Any, expected: Any, findings: list[str]) -> Iterator[tuple[str, Any, Bounded]]:
     """Go through both results, and yield what belongs together with its path."""
     if isinstance(expected, Bounded):
-        yield path, given, expected
+        yield path, actual, expected
         return
     if expected is None:
-        if given is not None:
-            findings.append(f"{path or 'result'} is given: expected None")
+        if actual is not None:
+            findings.append(f"{path or 'result'} is not None: expected None")
         return
     parts = _parts(path, expected)
-    own = _parts(path, given) if isinstance(given, (Mapping, list, tuple)) else {}
-    if not isinstance(given, Mapping) and len(own) == len(parts):
+    own = _parts(path, actual) if isinstance(actual, (Mapping, list, tuple)) else {}
+    if not isinstance(actual, Mapping) and len(own) == len(parts):
         own = dict(zip(parts, own.values(), strict=True))  # by their place
     missing, more = [name for name in parts if name not in own], [name for name in own if name not in parts]
     findings += [f"{name} is missing" for name in missing]

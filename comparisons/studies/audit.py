@@ -156,7 +156,7 @@ def _mistaken(truth: Truth, allowed: Mapping[Key, FloatArray]) -> dict[str, dict
     could = can_show(truth.problem.stated, truth.problem.activation, SEEN, steps=1)
     for _, some in in_chunks(_candidates(truth.problem), truth):
         lineup = Lineup(some)
-        made = lineup.run(truth.problem)
+        mistaken = lineup.run(truth.problem)
         for i, variant in enumerate(some):
             (name,) = variant.mistakes
             if name not in could:
@@ -164,7 +164,7 @@ def _mistaken(truth: Truth, allowed: Mapping[Key, FloatArray]) -> dict[str, dict
             if i in lineup.misfits:
                 rows[name] = {"effect": np.inf, "tolerance": 0.0, "passes": False}
                 continue
-            gradients = {key: made[key][i] if made[key].ndim > 2 else made[key] for key in allowed}
+            gradients = {key: mistaken[key][i] if mistaken[key].ndim > 2 else mistaken[key] for key in allowed}
             rows[name] = _fares(gradients, truth, allowed)
             if _is_rounding(gradients, truth):
                 rows[name]["effect"] = 0.0

@@ -105,15 +105,15 @@ def outcome(own: OwnTest, seconds: float = PATIENCE, jobs: int = 1, names: Seque
     """
     if find_spec("pytest") is None:
         raise ImportError("pytest is not installed: pip install pytest")
-    asked = _with_the_right_function(own, seconds)
+    right = _with_the_right_function(own, seconds)
     if names is None:
-        activation = tuple(asked["activation"])
-        names = (*can_show(own.stated, activation, asked["quantities"]), ZEROS)
+        activation = tuple(right["activation"])
+        names = (*can_show(own.stated, activation, right["quantities"]), ZEROS)
         names = [name for name in names if name != "single_precision"]
-        names += [RIGHT + name for name in VARIANTS if name != "float32" or "float32" not in asked["dtype"]]
-    items = [(own, name, asked["form"]) for name in names]
+        names += [RIGHT + name for name in VARIANTS if name != "float32" or "float32" not in right["dtype"]]
+    items = [(own, name, right["form"]) for name in names]
     answers = dict(progress(in_processes(tried, items, seconds, jobs), [1] * len(items), "runs"))
-    same = {name: asked[name] for name in ("network", "batch", "dtype")}
+    same = {name: right[name] for name in ("network", "batch", "dtype")}
     rows = [{"mistake": name, **same, **_fares(answers[i])} for i, name in enumerate(names)]
     frame = pd.DataFrame(rows, columns=AUDIT_COLUMNS)
     advice = _advice(own, frame)
@@ -352,7 +352,7 @@ class _Known:
         shapes = [w.shape for w in problem.weights]
         if shapes != self.shapes:
             self.shapes, self.lineup = shapes, Lineup([self.variant])
-        made = alone(self.lineup.run(problem), 0, problem)
+        mistaken = alone(self.lineup.run(problem), 0, problem)
         if self.lineup.misfits:
             raise ValueError(self.lineup.misfits[0])  # as NumPy would
-        return made
+        return mistaken

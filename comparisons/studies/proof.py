@@ -82,9 +82,9 @@ class Cell:
         activation = self.activation if isinstance(self.activation, str) else " ".join(self.activation)
         stated = astuple(self.stated)
         right = (" + ".join(self.variant.mistakes) or "none", self.variant.placement, activation, self.layout)
-        asked = (*right, self.given, "-".join(map(str, self.sizes)), self.probe.truths[0].problem.inputs.shape[-2])
+        cell = (*right, self.given, "-".join(map(str, self.sizes)), self.probe.truths[0].problem.inputs.shape[-2])
         if applicable != "yes":
-            return (*asked, applicable, pd.NA, "", "", "", np.nan, *stated)
+            return (*cell, applicable, pd.NA, "", "", "", np.nan, *stated)
         planted = Planted(self.variant, self.activation, self.layout, self.given, self.stated)
         options = {**asdict(self.stated), "activation": self.activation, "sizes": self.sizes}
         comparison = check(planted, layout=self.layout, **options)
@@ -93,7 +93,7 @@ class Cell:
         first = quantity_name(found.first_wrong) if found and found.first_wrong else ""
         named = " = ".join(found.candidates) if found else ""
         ratio = max((greatest(m.ratio) for m in comparison.measured), default=np.nan)
-        return (*asked, applicable, not comparison.passed, expected, first, named, ratio, *stated)
+        return (*cell, applicable, not comparison.passed, expected, first, named, ratio, *stated)
 
 
 class Planted:
@@ -130,17 +130,17 @@ class Planted:
         )
         activation = (self.activation,) * len(ours) if isinstance(self.activation, str) else self.activation
         problem = Problem(ours, activation, x, t, learning_rate, stated=self.stated)
-        made = alone(self.lineup.run(problem), 0, problem)
+        mistaken = alone(self.lineup.run(problem), 0, problem)
 
         def part(quantity: str, out: Callable[[FloatArray], Any]) -> list[Any]:
-            return [out(made[quantity, l]) for l in range(1, len(ours) + 1)]
+            return [out(mistaken[quantity, l]) for l in range(1, len(ours) + 1)]
 
         gradients = part("gradient", layout.weights_out)
         if self.given == "gradients":
             return gradients
         return {
             "activations": part("activation", layout.samples_out),
-            "cost": made["cost", None],
+            "cost": mistaken["cost", None],
             "deltas": part("delta", layout.samples_out),
             "gradients": gradients,
             "updated": part("weight", layout.weights_out),
@@ -239,10 +239,10 @@ def is_named(frame: pd.DataFrame) -> pd.Series:
 @cache
 def _applicable(cell: Cell) -> str:
     variant, given, truths = cell.variant, cell.given, cell.probe.truths
-    made = effects([variant], truths)
-    if made.misfits:
-        return f"no: the shapes do not fit ({made.misfits[0]})"
-    if not made.shown(QUANTITIES[given])[0]:
+    changed = effects([variant], truths)
+    if changed.misfits:
+        return f"no: the shapes do not fit ({changed.misfits[0]})"
+    if not changed.shown(QUANTITIES[given])[0]:
         return "no: it changes nothing that is given"
     alike = _single_alike(variant, truths, given) if len(variant.mistakes) > 1 else None
     return f"no: the numbers are those of {alike}" if alike else "yes"
@@ -254,9 +254,9 @@ def _single_alike(variant: Variant, truths: Sequence[Truth], given: str) -> Vari
     lineup = Lineup([variant, *others])
     alike = np.ones(len(others), bool)
     for truth in truths:
-        made = lineup.run(truth.problem)
+        mistaken = lineup.run(truth.problem)
         for key, (right, tolerance) in truth.derived.items():
-            value = made[key]
+            value = mistaken[key]
             if key[0] in QUANTITIES[given] and value.ndim > right.ndim:
                 apart = distance(value[1:], value[0]) > VISIBLE * tolerance
                 alike &= ~apart.any(axis=tuple(range(-right.ndim, 0)))

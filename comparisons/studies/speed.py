@@ -137,16 +137,16 @@ def step_contenders(sizes: Sequence[int], batch: int, dtype: str) -> Contenders:
 
 def bare_products(net: Network, x: FloatArray, t: FloatArray) -> Callable[[], None]:
     """Return what multiplies the matrices of one step and does nothing else."""
-    made = net.backprop(x, t)
-    below = [augmented(a) for a in made.activations[:-1]]
+    result = net.backprop(x, t)
+    below = [augmented(a) for a in result.activations[:-1]]
     stripped = [w[:-1].T for w in net.weights[1:]]
 
     def products() -> None:
         for A, W in zip(below, net.weights, strict=True):
             A @ W
-        for delta, w in zip(made.deltas[1:], stripped, strict=True):
+        for delta, w in zip(result.deltas[1:], stripped, strict=True):
             delta @ w
-        for A, delta in zip(below, made.deltas, strict=True):
+        for A, delta in zip(below, result.deltas, strict=True):
             A.T @ delta
 
     return products
@@ -186,8 +186,8 @@ def one_by_one(count: int) -> None:
     for i in range(count):
         alone = problem.of_network((i % BLOCK,))
         net = Network(alone.weights)
-        made = net.backprop(alone.inputs, alone.targets)
-        updated = net.update(made.gradients)
+        result = net.backprop(alone.inputs, alone.targets)
+        updated = net.update(result.gradients)
         model = to_torch(net)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
         (loss(model(torch.tensor(alone.inputs)), torch.tensor(alone.targets)) / 2).backward()

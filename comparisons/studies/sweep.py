@@ -92,18 +92,18 @@ class Setting:
             If sizes, activation, scale or batch make no sense, or a block of such networks would not fit in memory.
         """
         names = (activation,) * (len(sizes) - 1) if isinstance(activation, str) else tuple(activation)
-        made = cls(tuple(sizes), names, **options)
-        if made.batch < 1:
-            raise ValueError(f"batch is {made.batch}: expected 1 or more")
-        if not 0 < made.scale < np.inf:
-            raise ValueError(f"scale is {made.scale}: expected a finite number above 0")
-        Network.random(made.sizes, rng=np.random.default_rng(0), activation=names)
-        if made.numbers * BLOCK > MOST_NUMBERS:
+        setting = cls(tuple(sizes), names, **options)
+        if setting.batch < 1:
+            raise ValueError(f"batch is {setting.batch}: expected 1 or more")
+        if not 0 < setting.scale < np.inf:
+            raise ValueError(f"scale is {setting.scale}: expected a finite number above 0")
+        Network.random(setting.sizes, rng=np.random.default_rng(0), activation=names)
+        if setting.numbers * BLOCK > MOST_NUMBERS:
             raise ValueError(
-                f"sizes {'-'.join(map(str, sizes))} with {made.batch} samples: {BLOCK:,} networks, which are compared"
-                f" at once, have {made.numbers * BLOCK:,} numbers; expected at most {MOST_NUMBERS:,}"
+                f"sizes {'-'.join(map(str, sizes))} with {setting.batch} samples: {BLOCK:,} networks, which are"
+                f" compared at once, have {setting.numbers * BLOCK:,} numbers; expected at most {MOST_NUMBERS:,}"
             )
-        return made
+        return setting
 
     @property
     def numbers(self) -> int:
@@ -538,8 +538,8 @@ def sweep(
 
     Examples
     --------
-    >>> made = sweep([Setting.of((2, 2, 2), "tanh")], 3000)
-    >>> made.total.networks, made.total.numbers, made.total.failures
+    >>> result = sweep([Setting.of((2, 2, 2), "tanh")], 3000)
+    >>> result.total.networks, result.total.numbers, result.total.failures
     (3000, 99000, 0)
     """
     if networks < 1:
@@ -547,7 +547,7 @@ def sweep(
     numbers = NUMBERS_IN_CHUNK if chunk is None else chunk
     if numbers < 1:
         raise ValueError(f"chunk is {numbers}: expected 1 or more")
-    asked = chunks(settings, networks, subject, numbers, strict)
+    parts = chunks(settings, networks, subject, numbers, strict)
     run = {
         "networks": networks,
         "settings": [list(map(str, setting.row().values())) for setting in settings],
@@ -558,25 +558,25 @@ def sweep(
         "versions": [__version__, np.__version__, torch.__version__],
     }
     written = Journal(journal, run, resume) if journal else None
-    done = {i: _figures_of(part, i, asked, written.path) for i, part in written.done.items()} if written else {}
-    left = [i for i in range(len(asked)) if i not in done]
-    counted = results(Chunk.compare, [asked[i] for i in left], jobs, cluster)
-    for i, part in progress(counted, [asked[i].networks for i in left], "networks"):
+    done = {i: _figures_of(part, i, parts, written.path) for i, part in written.done.items()} if written else {}
+    left = [i for i in range(len(parts)) if i not in done]
+    counted = results(Chunk.compare, [parts[i] for i in left], jobs, cluster)
+    for i, part in progress(counted, [parts[i].networks for i in left], "networks"):
         done[left[i]] = part
         if written:
             written.add(left[i], asdict(part))
-    figures = {one.setting: Figures() for one in asked}
-    for i, one in enumerate(asked):
+    figures = {one.setting: Figures() for one in parts}
+    for i, one in enumerate(parts):
         figures[one.setting] += done[i]
     return Sweep(figures, subject, written)
 
 
-def _figures_of(part: dict[str, Any], i: int, asked: Sequence[Chunk], path: Path) -> Figures:
+def _figures_of(part: dict[str, Any], i: int, parts: Sequence[Chunk], path: Path) -> Figures:
     """The figures of a chunk that the journal says is done."""
     try:
         tuples = {name: tuple(value) for name, value in part.items() if isinstance(value, list)}
         figures = Figures(**{**part, **tuples})
-        whole = figures.networks == asked[i].networks and sum(figures.histogram) == figures.numbers
+        whole = figures.networks == parts[i].networks and sum(figures.histogram) == figures.numbers
     except (TypeError, KeyError, IndexError):
         whole = False
     if not whole:
@@ -626,12 +626,12 @@ def outcome(settings: Sequence[Setting], networks: int, **how: Any) -> Outcome:
     )
 
 
-def sweep_table(made: Sweep) -> str:
+def sweep_table(result: Sweep) -> str:
     """Return a table of the figures by dtype and scale."""
     rows: list[tuple[str, ...]] = [
         ("dtype", "scale", "networks", "numbers", "failures", "undecided", "error/tolerance")
     ]
-    for (dtype, scale), part in made.frame.groupby(["dtype", "scale"], sort=False):
+    for (dtype, scale), part in result.frame.groupby(["dtype", "scale"], sort=False):
         share = part["undecided"].sum() / part["numbers"].sum()
         counts = (f"{part[name].sum():,}" for name in ("networks", "numbers", "failures"))
         rows.append(
@@ -640,22 +640,22 @@ def sweep_table(made: Sweep) -> str:
     return report.table(rows, left=1)
 
 
-def sweep_line(made: Sweep) -> str:
+def sweep_line(result: Sweep) -> str:
     """Return the result of a sweep in one line."""
-    total = made.total
+    total = result.total
     share = total.undecided / total.numbers if total.numbers else 1.0
     figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
     if total.suspect_index >= 0:
         figures += f", {total.suspect:,} suspect (the worst at {total.worst_expected:.2g} of what is expected)"
     rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
     line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2g} of its tolerance; {rate}"
-    answer = "match" if made.passed else "MISMATCH" if total.failures else "UNDECIDED"
+    answer = "match" if result.passed else "MISMATCH" if total.failures else "UNDECIDED"
     return f"{answer}: {line}"
 
 
-def unjudged_line(made: Sweep) -> str:
+def unjudged_line(result: Sweep) -> str:
     """Return what could not be judged in any network, if anything."""
-    names = ", ".join(made.total.unjudged)
+    names = ", ".join(result.total.unjudged)
     return f"could not be judged: {names}: in no network is a tolerance smaller than the number" if names else ""
 
 
@@ -665,12 +665,12 @@ SWEEP_ORDER = (
 )
 
 
-def sweep_section(made: Sweep) -> page.Section:
+def sweep_section(result: Sweep) -> page.Section:
     """Return the histogram and the rows of a sweep."""
     section = page.Section("sweep", "Random networks")
-    section.text = [] if made.passed else [f"The worst network alone: {made.replay}"]
-    section.figures.append(sweep_figure(made.histogram))
-    frame = made.frame
+    section.text = [] if result.passed else [f"The worst network alone: {result.replay}"]
+    section.figures.append(sweep_figure(result.histogram))
+    frame = result.frame
     section.tables.append(page.table(frame, "sweep-rows", "The rows of sweep.csv", SWEEP_ORDER))
     return section
 

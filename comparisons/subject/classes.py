@@ -105,13 +105,13 @@ class Adapter:
         if not any(self.methods.values()):
             raise ImplementationError(wrapper_of(kind, "it has no method named like backprop, update or train"))
         rng = np.random.default_rng(0)
-        made = self.constructor.make(
+        instance = self.constructor.make(
             SIZES_TRIED, *(rng.random((7, width)) for width in (SIZES_TRIED[0], SIZES_TRIED[-1]))
         )
-        self.weights, self.biases = _places(made)
+        self.weights, self.biases = _places(instance)
         if not self.weights:
             raise ImplementationError(wrapper_of(kind, "no weights were found in it"))
-        shapes = [np.shape(place.read(made)) for place in self.weights]
+        shapes = [np.shape(place.read(instance)) for place in self.weights]
         if self.biases and len(self.biases) != len(self.weights):
             # What is left out would go unjudged.
             why = f"it has {len(self.weights)} weights and {len(self.biases)} biases"
@@ -125,12 +125,15 @@ class Adapter:
         self.is_turned = found is not upright
         self.sizes = None if found == SIZES_TRIED else found
         self.depth = len(found) - 1 if len(self.constructor.widths) > 1 else None
-        in_columns = bool(self.biases) and np.shape(self.biases[0].read(made)) == (found[1], 1)
+        in_columns = bool(self.biases) and np.shape(self.biases[0].read(instance)) == (found[1], 1)
         name = "rows" if not self.is_turned else "columns" if in_columns else "linear"
         self.layout = Layout(name, bool(self.biases))
-        attributes = any(isinstance(getattr(made, name, None), float) for name in OWN_RATE)
+        attributes = any(isinstance(getattr(instance, name, None), float) for name in OWN_RATE)
         self.takes_rate = attributes or any(
-            role_of(name) == "rate" for method in self.methods.values() if method for name in _parameters(made, method)
+            role_of(name) == "rate"
+            for method in self.methods.values()
+            if method
+            for name in _parameters(instance, method)
         )
 
     def __str__(self) -> str:
