@@ -1090,7 +1090,7 @@ def test_an_unknown_cost_keeps_nothing_else_from_being_named():
     assert diagnosis.first_wrong == ("cost", None)
     assert diagnosis.mistakes == ("no_output_slope",)
     consistent, following, rest = diagnosis.message.split("\n", 2)
-    assert consistent == "consistent, but with other settings than stated: it is right for cost='binary_cross_entropy'"
+    assert consistent == "consistent, but not as stated: it is right for cost='binary_cross_entropy'"
     assert following == "Next: check(cross_entropy, layout='columns', cost='binary_cross_entropy')"
     cost, besides = rest.split("Besides:\n")
     assert cost.startswith("Where: C is the first wrong quantity.\nWhy: no known mistake explains it")

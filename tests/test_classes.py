@@ -8,7 +8,7 @@ import pytest
 from comparisons import check
 from comparisons.cli import main
 
-SAID = "consistent, but with other settings than stated: it is right for "
+SAID = "consistent, but not as stated: it is right for "
 
 
 def sigmoid(z):

@@ -107,7 +107,7 @@ def test_code_without_biases_is_told_so():
     comparison = check(backprop)
     assert not comparison.passed
     first, then, *_ = comparison.message().splitlines()
-    assert first == "consistent, but with other settings than stated: it is right for biases=False"
+    assert first == "consistent, but not as stated: it is right for biases=False"
     assert then == "Next: check(backprop, biases=False)"
     assert check(backprop, biases=False).passed
 

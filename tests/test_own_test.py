@@ -260,7 +260,7 @@ def test_the_command_says_what_passes_and_writes_the_table(project, capsys):
         (["test_mine.py::test_none", "--target", "mine:backprop"], "does not pass as it is: no test of this name"),
         (["test_none.py", "--target", "mine:backprop"], r"cannot write or read .*test_none.py"),
         (["test_mine.py::test_sharp", "--target", "mine:doubled"], "mine:doubled is not right; handnet check mine.py"),
-        (["test_mine.py::test_sharp", "--target", "mine:doubled"], "consistent, but with other settings than stated"),
+        (["test_mine.py::test_sharp", "--target", "mine:doubled"], "consistent, but not as stated"),
         (["test_mine.py::test_sharp", "--target", "mine:Net.backprop"], "is a method: expected a function"),
         (["test_mine.py::test_sharp", "--target", "mine:forward"], "has no attribute 'forward'"),
         (["test_mine.py::test_sharp", "--target", "yours:backprop"], "No module named 'yours'"),

@@ -6,7 +6,7 @@ import pytest
 from comparisons import check
 from handnet import Network
 
-SAID = "consistent, but with other settings than stated: it is right for "
+SAID = "consistent, but not as stated: it is right for "
 
 
 def gradients_of(**how):

@@ -27,7 +27,7 @@ ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
 Call = Callable[[Mapping[str, object]], str]
 # What a diagnosis says that knows nothing of the numbers.
-CONSISTENT = "consistent, but with other settings than stated: it is right for "
+CONSISTENT = "consistent, but not as stated: it is right for "
 UNKNOWN = "Why: no known mistake explains it."
 # A mistake, and no statement, that shows beside a penalty.
 ONES = "but for the biases' gradients, to which the penalty adds its factor as if every bias were 1"
