@@ -87,10 +87,7 @@ def test_its_own_learning_rate_and_its_steps_are_found_together():
         return online(weights, inputs, targets, 0.125)
 
     message = check(own_rate, sizes=SIZES).message().splitlines()
-    assert (
-        message[0]
-        == "consistent, but not as stated: it is right for learning_rate=0.125, online=True"
-    )
+    assert message[0] == "consistent, but not as stated: it is right for learning_rate=0.125, online=True"
     assert message[1] == "Next: check(own_rate, online=True, sizes=(3, 4, 2), learning_rate=0.125)"
     assert check(own_rate, online=True, sizes=SIZES, learning_rate=0.125).passed
 

@@ -646,7 +646,7 @@ def sweep_line(result: Sweep) -> str:
     share = total.undecided / total.numbers if total.numbers else 1.0
     figures = f"{total.networks:,} networks, {total.numbers:,} numbers, {total.failures:,} failures"
     if total.suspect_index >= 0:
-        figures += f", {total.suspect:,} suspect (the worst at {total.worst_expected:.2g} of what is expected)"
+        figures += f", {total.suspect:,} suspect (the worst at {total.worst_expected:.3g} of what is expected)"
     rate = f"{total.seconds / total.networks * 1e6:.2f} us a network on one core"
     line = f"{figures}, {share:.2%} undecided, the worst at {total.worst:.2g} of its tolerance; {rate}"
     answer = "match" if result.passed else "MISMATCH" if total.failures else "UNDECIDED"
