@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from itertools import repeat
@@ -21,8 +19,7 @@ from comparisons.reference.quantities import Key, Problem, Quantities, Statement
 from comparisons.reference.truth import Truth, find_together
 from comparisons.reference.twin import TwinPass, checked_device
 from comparisons.subject.arguments import arguments_of
-from comparisons.subject.classes import Adapter
-from comparisons.subject.implementation import Implementation
+from comparisons.subject.implementation import Implementation, met_half_way
 from comparisons.subject.probes import stated_by
 from comparisons.subject.reading import ImplementationError, plain
 from comparisons.subject.unasked import never_asked
@@ -230,8 +227,7 @@ def check(
     adapter = None
     if isinstance(backprop, type) and not arguments_of(backprop).weights_by_name:
         try:
-            with contextlib.redirect_stdout(sys.stderr):
-                backprop = adapter = Adapter(backprop)
+            backprop = adapter = met_half_way(backprop)
         except ImplementationError as failure:
             return Comparison((), sizes=(), activation=(), dtype=str(np.dtype(dtype)), findings=(str(failure),))
     has_biases, kept = (biases and adapter.layout.biases, adapter.layout.name) if adapter else (biases, layout)

@@ -143,6 +143,17 @@ def test_the_usual_classes_match(kind):
     assert comparison.passed, comparison.message()
 
 
+def test_a_step_that_was_not_run_is_said_to_be_unasked():
+    class Steps(Dictionary):
+        def update(self):
+            self.params = {name: 2 * part for name, part in self.params.items()}
+
+    assert any(
+        remark.endswith("is run by forward, backward; update was never called") for remark in check(Steps).remarks
+    )
+    assert not any("never called" in remark for remark in check(Attributes).remarks)
+
+
 def test_the_rate_that_is_an_attribute_is_told():
     class Halved(Attributes):
         def train(self, X, y, epochs=1000):
@@ -177,6 +188,31 @@ def test_a_class_that_is_not_understood_gets_the_function_around_it_in_its_own_n
     for line in ("    net = Estimator()  # of the sizes that weights has", "    net.fit(..)"):
         assert line in message
     assert any("net.W1 = .." in line for line in message)
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("no"), SystemExit(0)], ids=repr)
+def test_a_class_that_cannot_be_made_is_no_match_and_says_why(raised):
+    class Unmade:
+        def __init__(self):
+            raise raised
+
+        def train(self, x, y):
+            pass
+
+    comparison = check(Unmade)
+    assert not comparison.passed
+    said = comparison.message().splitlines()[0]
+    assert said.startswith(f"Unmade cannot be called as it is: making one raised {type(raised).__name__}: {raised} (")
+
+
+def test_a_class_without_attributes_of_its_own_has_no_weights():
+    class Slots:
+        __slots__ = ()
+
+        def train(self, x, y):
+            pass
+
+    assert "no weights were found in it" in check(Slots).message()
 
 
 def test_the_command_checks_a_class(tmp_path, capsys):

@@ -173,6 +173,15 @@ def test_numbers_that_many_arrays_have_and_those_that_none_has_are_not_looked_fo
     assert not line_of(own, lambda: own(x), [2 * x * (1 + 1e-6)])
 
 
+def test_of_a_function_that_calls_itself_the_line_is_that_of_the_call_that_computes_it():
+    def own(x, depth=3):
+        y = x if depth == 0 else own(x, depth - 1) * 2
+        return np.array(y)
+
+    x = np.array([1.0, 2.0, 3.0])
+    assert line_of(own, lambda: own(x), [8 * x]).endswith("else own(x, depth - 1) * 2")
+
+
 def test_code_that_runs_very_many_lines_goes_without_and_whoever_traced_before_goes_on(monkeypatch):
     import sys
 

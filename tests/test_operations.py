@@ -51,6 +51,9 @@ def uncertain(x, shift=1000.0):
 # Where 1 - 1 / (1 + e^z) and (e^z - e^-z) / (e^z + e^-z) cancel, they lose so many u of what is left.
 OF_SIGMOID, OF_TANH = (4.708e17, 48.8, 9, 9, 9, 9), (9, 9, 8003, 16.6, 9)
 # name, torch, 50 digits, arguments; how many u the bound leaves for the function itself
+# log(1 + e^x): the sum rounds by u of 1, the exponential by 8 u of sigma(x), the logarithm and the whole by 9 u.
+AT = [-30.0, 0.1, 5.0, 19.0]
+OF_SOFTPLUS = [9 + (1 + 8 / (1 + np.exp(-x))) / np.log1p(np.exp(x)) for x in AT]
 FUNCTIONS = [
     ("exp", torch.exp, mpmath.exp, [-30.0, -0.1, 1e-3, 0.7, 60.0], 9),
     ("expm1", torch.expm1, mpmath.expm1, [-30.0, -1e-6, 1e-3, 0.7, 60.0], 9),
@@ -75,7 +78,7 @@ FUNCTIONS = [
     ("root", lambda x: x**0.25, lambda x: x ** mpmath.mpf(0.25), [1e-2, 0.3, 7.7], 9),
     ("inverse square", lambda x: x**-2, lambda x: x**-2, [-3.0, 1e-1, 7.7], 9),
     ("of a base", lambda x: 3**x, lambda x: mpmath.mpf(3) ** x, [-3.0, 1e-1, 7.7], 9),
-    ("softplus", torch.nn.functional.softplus, lambda x: mpmath.log1p(mpmath.exp(x)), [-30.0, 0.1, 5.0, 19.0], 9),
+    ("softplus", torch.nn.functional.softplus, lambda x: mpmath.log1p(mpmath.exp(x)), AT, OF_SOFTPLUS),
     ("relu", torch.relu, lambda x: max(x, mpmath.mpf(0)), [-2.0, 0.5, 3.0], 0),
     ("abs", torch.abs, abs, [-2.0, 0.5, 3.0], 0),
     ("clamp", lambda x: x.clamp(-1, 1), lambda x: min(max(x, mpmath.mpf(-1)), mpmath.mpf(1)), [-2.0, 0.5, 3.0], 0),

@@ -303,7 +303,8 @@ def test_a_folder_of_packages_with_options_of_its_own_is_read_as_pytest_reads_it
     (project / "tests").mkdir()
     (project / "tests" / "__init__.py").touch()
     (project / "test_mine.py").rename(project / "tests" / "test_mine.py")
-    (project / "tests" / "conftest.py").write_text("from mine import backprop\n")
+    blocked = "import sys\nsys.modules['not_to_be_imported'] = None\n"
+    (project / "tests" / "conftest.py").write_text(f"from mine import backprop\n{blocked}")
     (project / "pytest.ini").write_text("[pytest]\npythonpath = src\naddopts = --no-such-option\n")
     own = OwnTest("tests/test_mine.py::test_sharp", "mine:backprop", {}, str(project))
     assert not passing(outcome(own, 60, 1, ("no_half",)))

@@ -29,8 +29,11 @@ FORMS = {
         "1 - sigmoid(-z)": lambda z: 1 - logistic(-z),
         "plain": logistic,
     },
+    "elu": {"e^z - 1": lambda z: np.where(z > 0, z, np.exp(z) - 1)},
+    "softplus": {"log(1 + e^z)": lambda z: np.log(1 + np.exp(z))},
 }
-EACH = [(activation, form) for activation, forms in FORMS.items() for form in forms]
+# A softplus in this form has lost what its slope 1 - e^-a would need: whoever writes it so takes the slope at z, below.
+EACH = [(name, form) for name in ("tanh", "sigmoid", "elu") for form in FORMS[name]]
 SEEDS = 60
 
 
@@ -75,8 +78,13 @@ SLOPES = {
         "e^-z / (1 + e^-z)^2": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
         "sigmoid(z) sigmoid(-z)": lambda z: logistic(z) * logistic(-z),
     },
+    "softplus": {"sigmoid(z)": logistic},
 }
-CANCELLING = {"tanh": ["four exponentials", "numpy's"], "sigmoid": ["1 - 1 / (1 + e^z)", "half of 1 + tanh(z / 2)"]}
+CANCELLING = {
+    "tanh": ["four exponentials", "numpy's"],
+    "sigmoid": ["1 - 1 / (1 + e^z)", "half of 1 + tanh(z / 2)"],
+    "softplus": ["log(1 + e^z)"],
+}
 BOTH = [(name, form, slope) for name in SLOPES for form in CANCELLING[name] for slope in SLOPES[name]]
 
 
@@ -100,12 +108,23 @@ def test_a_right_slope_is_right_beside_however_written_an_activation_saturated_t
     assert comparison.passed, comparison.message()
 
 
+BY_NUMPY = {
+    "tanh": np.tanh,
+    "sigmoid": logistic,
+    "elu": np.expm1,
+    "softplus": lambda z: np.logaddexp(z.dtype.type(0), z),
+}
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("activation", "at", "units"), [("tanh", 0.0, 24), ("sigmoid", -30.0, 8)])
+@pytest.mark.parametrize(
+    ("activation", "at", "units"),
+    [("tanh", 0.0, 24), ("sigmoid", -30.0, 8), ("elu", -1e-3, 24), ("softplus", -30.0, 4)],
+)
 def test_an_activation_that_is_off_by_more_than_its_forms_can_lose_is_wrong(activation, at, units, dtype):
-    """At z = 0 a tanh may be off by 8 u, and where a sigmoid vanishes it by 2 u; so may autograd's."""
+    """At 0 a tanh or elu may be off by 8 u; where they vanish, a sigmoid by 2 u, a softplus by u; so may autograd's."""
     net = Network([np.array([[0.0], [at]], dtype)], activation)
-    right = FORMS[activation]["numpy's" if activation == "tanh" else "plain"]
+    right = BY_NUMPY[activation]
     off = np.finfo(dtype).eps / 2 * units
     assert compare(written_as(right, net), [1.0], [0.5]).count("wrong") == 0
     wrong = compare(written_as(lambda z: right(z) + off.astype(dtype), net), [1.0], [0.5])

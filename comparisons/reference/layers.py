@@ -20,6 +20,7 @@ from comparisons.reference.operations import (
     function,
     intermediate,
     mul,
+    or_cancelling,
     possible,
     product,
     rule,
@@ -85,6 +86,24 @@ def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, thres
     errors = mul(r, f, g, slope)
     left_out = torch.where(z.value > threshold, torch.exp(-z.value), 0.0)
     return with_bias(errors, left_out * g.any, g, x)
+
+
+@rule(aten.elu)
+def elu(r: Rounding, f: Ball, x: Ball, alpha: float = 1, scale: float = 1, stretch: float = 1) -> Errors:
+    """alpha scale expm1(stretch x) below 0, or for one e^x - 1, whose exponential rounds by 8 u of itself."""
+    steepest = abs(alpha * scale * stretch)
+
+    def spread(v: Tensor, _: Tensor, radius: Tensor) -> Tensor:
+        curve = steepest * torch.exp(stretch * (v + radius).clamp_max(0.0))
+        return radius * torch.where(
+            v > radius, abs(scale), torch.where(v + radius > 0, max(abs(scale), steepest), curve)
+        )
+
+    exponential = abs(alpha * scale) * torch.exp(stretch * x.value.clamp_max(0.0))
+    above = function(spread, int(scale != 1) - 1)(r, f, x)
+    below = or_cancelling(r, f, function(spread)(r, f, x), LIBM * exponential + 3 * f.size)
+    line = x.value > 0
+    return Errors(torch.where(line, above.error, below.error), torch.where(line, above.variance, below.variance))
 
 
 # elu's slope as a + 1: a rounds by 8 u of 1, as its exponential does, and the sum once more.

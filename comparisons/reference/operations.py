@@ -526,7 +526,7 @@ def sigmoid(r: Rounding, f: Ball, x: Ball) -> Errors:
     There sum and quotient round by u of 1 - f each, e^x by 8 u, of which f (1 - f) remain, the difference by u of f.
     """
     size, rest = f.size, (1 - f.size).abs()
-    return _or_cancelling(r, f, function(sigmoid_spread)(r, f, x), (2 + LIBM * size) * rest + size)
+    return or_cancelling(r, f, function(sigmoid_spread)(r, f, x), (2 + LIBM * size) * rest + size)
 
 
 @rule(aten.tanh)
@@ -536,10 +536,10 @@ def tanh(r: Rounding, f: Ball, x: Ball) -> Errors:
     There each exponential rounds by 8 u, of which half of 1 - f^2 remains, and difference, sum and quotient by u of f
     each. (e^2x - 1) / (e^2x + 1), 2 / (1 + e^-2x) - 1 and 1 - 2 / (1 + e^2x) lie within that, or within 9 u of f.
     """
-    return _or_cancelling(r, f, function(_tanh)(r, f, x), LIBM * (1 - f.square).abs() + 3 * f.size)
+    return or_cancelling(r, f, function(_tanh)(r, f, x), LIBM * (1 - f.square).abs() + 3 * f.size)
 
 
-def _or_cancelling(r: Rounding, f: Ball, errors: Errors, units: Tensor) -> Errors:
+def or_cancelling(r: Rounding, f: Ball, errors: Errors, units: Tensor) -> Errors:
     """Leave room for a form that cancels, whose own rounding is so many u, where that is more than the plain form's.
 
     The torch function of halves is computed in float32, and what cancels in halves is another number.
@@ -577,8 +577,14 @@ def _power(x: Tensor, radius: Tensor, k: float) -> Tensor:
 
 @rule(aten.softplus)
 def softplus(r: Rounding, f: Ball, x: Ball, beta: float = 1, threshold: float = 20) -> Errors:
-    """log(1 + exp(beta x)) / beta, of slope sigma(beta x); beyond the threshold torch gives x, which others do not."""
+    """log(1 + exp(beta x)) / beta, of slope sigma(beta x); beyond the threshold torch gives x, which others do not.
+
+    Without log1p the sum rounds by u of 1 + exp(beta x), which the logarithm turns into u of 1, and the exponential by
+    8 u, of which sigma(beta x) remains.
+    """
     errors = function(lambda v, f, radius: radius * torch.sigmoid(beta * (v + radius)))(r, f, x)
+    units = (1 + LIBM * torch.sigmoid(beta * x.value)) / abs(beta) + (LIBM + 1) * f.size
+    errors = or_cancelling(r, f, errors, units)
     left_out = torch.where(beta * x.value > threshold, torch.exp(-beta * x.value) / beta, 0.0)
     return with_bias(errors, left_out, x)
 

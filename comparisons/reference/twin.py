@@ -308,11 +308,13 @@ class Twin:
     def _rounded(self, errors: RunningErrors, l: int, a: Tensor) -> Tensor:
         """The activations of a curve, of which the implementation may have gone on with more digits than it returned.
 
-        It may have taken the slope, or the logarithm, before it rounded a: near saturation that is all of 1 - a.
+        It may have taken the slope, or the logarithm, before it rounded a: near saturation that is all of 1 - a, and
+        where a softplus is written log(1 + e^z) all of a.
         """
         if self.activation[l - 1] not in ("relu", "leaky_relu", "identity"):
             info = torch.finfo(a.dtype)
-            errors.given(a, 4 * info.eps * a.double().abs() + 8 * info.tiny)
+            lost = info.eps if self.activation[l - 1] == "softplus" else 0.0
+            errors.given(a, 4 * info.eps * a.double().abs() + lost + 8 * info.tiny)
         return a
 
     def _cost_of_output(self, a: Tensor, targets: FloatArray) -> Tensor:

@@ -255,9 +255,10 @@ class _Planter:
         self.form = self.form or learned(function, self.own)
         self.mutant = planted(function, self.own, self.form, self.name)
         setattr(holder, name, self.mutant)
-        # A conftest may have imported it already.
+        # A conftest may have imported it already; what it forbids to import is None there.
         for other in list(sys.modules.values()):
-            for alias in [alias for alias, value in list(vars(other).items()) if value is function]:
+            names = list(getattr(other, "__dict__", {}).items())
+            for alias in [alias for alias, value in names if value is function]:
                 setattr(other, alias, self.mutant)
 
     def _find_modules(self, folder: Path | None) -> None:

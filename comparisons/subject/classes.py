@@ -92,6 +92,7 @@ class Adapter:
     ----------
     weights, biases : where it keeps them, layer by layer; no biases where it has none
     methods : by which it goes forward and backward, steps and trains
+    ran : which of these have been called, by their part: where it gives gradients, none that steps
     takes_rate : whether it can be told the learning rate
     is_turned : whether its weights are (n, m)
     sizes : m_0 .. m_L where it has them by itself; None where it takes any
@@ -102,6 +103,7 @@ class Adapter:
     def __init__(self, kind: type) -> None:
         self.kind, self.__name__ = kind, kind.__name__
         self.constructor, self.methods = _Constructor(kind), _methods(kind)
+        self.ran: set[str] = set()
         if not any(self.methods.values()):
             raise ImplementationError(wrapper_of(kind, "it has no method named like backprop, update or train"))
         rng = np.random.default_rng(0)
@@ -139,9 +141,16 @@ class Adapter:
     def __str__(self) -> str:
         """What was found of it, in one line."""
         kept = ", ".join(map(str, (*self.weights, *self.biases)))
-        run = ", ".join(filter(None, self.methods.values()))
+        run = ", ".join(name for part, name in self.methods.items() if name and part not in self._unasked)
+        rest = ", ".join(self.methods[part] for part in self._unasked)
         without = "" if self.biases else "; it has no biases"
-        return f"{self.__name__} keeps its weights in {kept}{without}, and is run by {run}"
+        unasked = f"; {rest} was never called" if rest else ""
+        return f"{self.__name__} keeps its weights in {kept}{without}, and is run by {run}{unasked}"
+
+    @property
+    def _unasked(self) -> list[str]:
+        """The parts that step or train and have not been called: what they would do was never judged."""
+        return [part for part in ("step", "train") if self.methods[part] and part not in self.ran]
 
     # As a function.
 
@@ -172,6 +181,7 @@ class Adapter:
 
     def _call(self, instance: Any, name: str, told: Mapping[str, Any]) -> Any:
         method = getattr(instance, self.methods[name])
+        self.ran.add(name)
         required, optional = [], {}
         for parameter in inspect.signature(method).parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -356,7 +366,7 @@ def _places(instance: Any) -> tuple[list[Place], list[Place]]:
 def _kept(instance: Any) -> list[Place]:
     """Every place of an instance that holds an array."""
     places = []
-    for name, value in vars(instance).items():
+    for name, value in getattr(instance, "__dict__", {}).items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             places.append(Place(name))
         elif isinstance(value, list) and value and all(isinstance(one, np.ndarray) for one in value):

@@ -19,7 +19,7 @@ import numpy as np
 import handnet
 from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.subject.arguments import arguments_of
-from comparisons.subject.classes import Adapter
+from comparisons.subject.classes import Adapter, wrapper_of
 from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
 from comparisons.subject.names import names_of
@@ -277,6 +277,23 @@ class Implementation:
         """Copies of what it is asked, by the role of the argument."""
         parts = self.form.parts(problem.weights, problem.inputs, problem.targets)
         return self.form.separately(parts) if "biases" in self.arguments.positional else parts
+
+
+def met_half_way(kind: type) -> Adapter:
+    """Return a class as a function.
+
+    Raises
+    ------
+    ImplementationError
+        If it is not understood, or cannot be made.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return Adapter(kind)
+    except (KeyboardInterrupt, ImplementationError):
+        raise
+    except BaseException as raised:  # it may even end its process
+        raise ImplementationError(wrapper_of(kind, f"making one raised {told(raised)}")) from None
 
 
 def velocity(problem: Problem) -> list[FloatArray]:

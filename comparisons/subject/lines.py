@@ -81,7 +81,8 @@ class _Watch:
         self.code, self.lines = code, 0
         self.wanted = [(flat, NEAR * np.abs(flat).max()) for one in wanted for flat in (one.ravel(), one.T.ravel())]
         self.found: int | None = None
-        self.last: int | None = None
+        # Of each frame, for a function may call itself.
+        self.last: dict[FrameType, int] = {}
 
     def enter(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         """Watch this frame alone."""
@@ -91,11 +92,13 @@ class _Watch:
         """Look at what the line before has left."""
         self.lines += 1
         if self.found is None and self.lines <= MOST_LINES:
-            if self.last is not None and any(map(self.is_wanted, arrays_in(frame.f_locals))):
-                self.found = self.last
+            if frame in self.last and any(map(self.is_wanted, arrays_in(frame.f_locals))):
+                self.found = self.last[frame]
             elif event == "return" and any(map(self.is_wanted, arrays_in(value))):
                 self.found = frame.f_lineno
-        self.last = frame.f_lineno
+        self.last[frame] = frame.f_lineno
+        if event == "return":
+            del self.last[frame]
         return self.step if self.found is None and self.lines <= MOST_LINES else None
 
     def is_wanted(self, array: FloatArray) -> bool:
