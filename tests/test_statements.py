@@ -160,6 +160,14 @@ def test_a_momentum_that_is_told_is_told_to_be_none():
     assert "it is called with momentum=0: what it does with a velocity was not tried" in comparison.remarks
 
 
+def test_of_a_velocity_that_is_not_used_it_is_said_that_nobody_looked_at_it():
+    def step(weights, inputs, targets, velocity, learning_rate):
+        net = Network(weights)
+        return net.update(net.backprop(inputs, targets).gradients, learning_rate).weights, velocity
+
+    assert "only the weights after its step are compared: the velocity that it returns is not" in check(step).remarks
+
+
 def keeping(momentum, factor=1.0):
     """A step that keeps its velocity from call to call."""
     kept = {}

@@ -149,8 +149,10 @@ class Implementation:
     def described(self) -> tuple[str, ...]:
         """What was found of it before it was called, in a line each."""
         told = "it is called with momentum=0: what it does with a velocity was not tried"
+        unread = "only the weights after its step are compared: the velocity that it returns is not"
         roles = (*self.arguments.positional, *self.arguments.keywords.values())
-        return (*([str(self.function)] if self.is_class else []), *([told] if "momentum" in roles else []))
+        velocity = [told] if "momentum" in roles else [unread] if self.arguments.takes_velocity else []
+        return (*([str(self.function)] if self.is_class else []), *velocity)
 
     @property
     def is_class(self) -> bool:
