@@ -79,7 +79,7 @@ def test_the_answer_has_the_figures_of_the_comparison(default):
     assert (f", {undecided:,} undecided" in shown.answer) == (undecided > 0)
     assert f"the worst at {frame['error_over_tolerance'].max():.2g} of its tolerance" in shown.answer
     sharp = pd.to_numeric(frame["resolution"]).max()
-    assert f"a tolerance is at most {sharp:.1e} of the largest value" in shown.answer
+    assert f"no tolerance is more than {sharp:.1e} of the largest value of its quantity" in shown.answer
 
 
 def test_every_row_of_a_comparison_is_one_of_comparison_csv(default):
