@@ -196,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         "mistakes", help="proof that the checker can fail: make every known mistake, and catch it"
     )
     command.add_argument("--list", action="store_true", help="only list them")
+    command.add_argument("--every", type=_natural, default=1, metavar="N", help="only every N-th cell, as a sample (1)")
     command.add_argument("--jobs", type=int, default=1, help="processes; more than one needs the extra sweep")
     command.set_defaults(run=_mistakes)
 
@@ -394,9 +395,9 @@ def _grade(options: argparse.Namespace) -> Outcome:
 
 def _mistakes(options: argparse.Namespace) -> Outcome:
     if options.list:
-        _refuse(options, ("jobs", "html"), "with --list")
+        _refuse(options, ("jobs", "every", "html"), "with --list")
         return proof.catalogue()
-    return proof.outcome(options.jobs)
+    return proof.outcome(options.jobs, options.every)
 
 
 def _audit(options: argparse.Namespace) -> Outcome:

@@ -55,7 +55,7 @@ def test_what_does_not_apply_says_why(whole):
 
 def test_mistakes_with_other_costs_are_caught_located_and_named():
     others = [cell for cell in cells() if cell.stated != THE_NOTES]
-    frame = prove([*others[::103], *(cell for cell in others if cell.variant == RIGHT and cell.sizes == (4, 4, 4, 4))])
+    frame = prove([*others[::257], *(cell for cell in others if cell.variant == RIGHT and cell.sizes == (4, 4, 4, 4))])
     counted = made(frame)
     assert set(counted["cost"]) == set(COSTS)
     # Without biases the deltas of a sum may be those of a mean, without its 1/N: cost and gradient are left to name.
@@ -118,3 +118,12 @@ def test_the_command_writes_every_cell_and_says_the_result(tmp_path, capsys, mon
     assert len(frame) == len(few)
     assert " mistakes caught" in out.splitlines()[-1]
     assert "no_output_slope" in out
+
+
+def test_a_sample_has_every_nth_cell(tmp_path, capsys, monkeypatch):
+    few = [cell for cell in cells() if cell.sizes == (4, 4)][::90]
+    monkeypatch.setattr(proof, "cells", lambda: iter(few))
+    assert main(["mistakes", "--every", "4", "--out", str(tmp_path)]) == 0
+    assert len(pd.read_csv(tmp_path / "mistakes.csv")) == len(few[::4])
+    assert main(["mistakes", "--every", "0", "--out", str(tmp_path)]) == 2
+    assert "every is 0: expected 1 or more" in capsys.readouterr().err
