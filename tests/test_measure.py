@@ -314,11 +314,15 @@ def test_a_directory_in_the_place_of_a_report_changes_nothing(tmp_path, net, sam
     assert [path.name for path in tmp_path.iterdir()] == ["comparison.csv"]
 
 
-def of_deep_tanh(*factors):
-    """Check gradients of a deep float32 network, those of its lowest layers times these factors."""
+def of_deep_tanh(*factors, calls_right=0):
+    """Check gradients of a deep float32 network, those of its lowest layers times these factors after some calls."""
+    calls = []
 
     def backprop(weights, inputs, targets):
         gradients = list(Network(weights, "tanh").backprop(inputs, targets).gradients)
+        calls.append(len(inputs))
+        if len(calls) <= calls_right:
+            return gradients
         return [f * g for f, g in zip(factors, gradients, strict=False)] + gradients[len(factors) :]
 
     return check(backprop, sizes=(64, 64, 64, 64, 64, 10), activation="tanh", dtype=np.float32)
@@ -334,6 +338,7 @@ def test_where_no_guaranteed_tolerance_tells_a_layer_from_zero_the_expected_one_
         off = of_deep_tanh(*factors)
         assert not off.passed
         assert off.count("suspect") > 10_000
+    assert not of_deep_tanh(1.001, calls_right=1).passed
     said = r"dC/dW\^\(1\) is suspect at step 1: .* \(tolerance .*, expected .*\)\ncould not be judged: 20,800 of 86,450"
     assert re.search(said, off.message())
 

@@ -75,6 +75,26 @@ def test_resolution_is_the_sharper_tolerance_of_the_bluntest_number_over_the_lar
 def test_what_does_not_tell_its_numbers_from_zero_does_not_judge_them(torch, tolerance, judges):
     assert measured(torch, torch, tolerance).judges == judges
     assert measured(torch, torch, np.inf, local=(torch, tolerance)).judges == judges
+    assert measured(torch, torch, np.inf, expected=tolerance).expected_judges == (judges and any(torch))
+
+
+def test_where_only_expected_tolerances_judge_all_steps_must_lie_within_them():
+    def steps(*of, expected=0.1):
+        """Compare steps, of each the error and the guaranteed tolerance."""
+        rows = [
+            measured([1 + error], [1.0], tolerance, OK if tolerance < 1 else UNDECIDED, step=step, expected=expected)
+            for step, (error, tolerance) in enumerate(of, 1)
+        ]
+        return Comparison(tuple(rows), (2, 2), ("sigmoid",), "float32")
+
+    blunt, sharp = 5.0, 0.5
+    assert steps((0.09, blunt), (0.09, blunt)).passed
+    for off in (steps((0.11, blunt), (0, blunt)), steps((0, blunt), (0.11, blunt))):
+        assert not off.passed
+        assert [m.step for m in off.unjudged] == [1, 2]
+    # One step that a guaranteed tolerance tells from zero is enough.
+    assert steps((0.11, blunt), (0, sharp)).passed
+    assert not steps((0, blunt), (0, blunt), expected=1.0).passed
 
 
 def test_error_over_tolerance_is_that_of_the_sharper_comparison_where_all_is_right():

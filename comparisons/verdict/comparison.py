@@ -130,9 +130,15 @@ class Comparison:
 
     @cached_property
     def unjudged(self) -> tuple[Measured, ...]:
-        """What could not be judged: of each case, the quantities of a layer that no step tells from zero."""
+        """What could not be judged: of each case, the quantities of a layer that no step tells from zero.
+
+        Where only the expected tolerances tell them, all steps must lie within these.
+        """
         judged = {(m.case, m.key) for m in self.measured if m.judges}
-        return tuple(m for m in self.measured if (m.case, m.key) not in judged)
+        rest = [m for m in self.measured if (m.case, m.key) not in judged]
+        suspect = {(m.case, m.key) for m in rest if (m.verdicts == SUSPECT).any()}
+        judged |= {(m.case, m.key) for m in rest if m.expected_judges} - suspect
+        return tuple(m for m in rest if (m.case, m.key) not in judged)
 
     @property
     def answer(self) -> str:

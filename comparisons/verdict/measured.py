@@ -106,13 +106,15 @@ class Measured:
     def judges(self) -> bool:
         """Whether 0 in place of all its numbers would be wrong: else the data could not tell it from anything.
 
-        Without any tolerance nothing passes but the exact numbers, be they zero. Where the guaranteed tolerances tell
-        nothing, the expected one does, as long as all lies within it.
+        Without any tolerance nothing passes but the exact numbers, be they zero.
         """
         sharpest = sharper(self.tolerance, self.local_tolerance)
-        if (sharpest < np.abs(self.torch)).any() or (sharpest == 0).all():
-            return True
-        return bool((self.expected < np.abs(self.torch)).any() and not (self.verdicts == SUSPECT).any())
+        return bool((sharpest < np.abs(self.torch)).any() or (sharpest == 0).all())
+
+    @property
+    def expected_judges(self) -> bool:
+        """Whether 0 in place of all its numbers would be suspect."""
+        return bool((self.expected < np.abs(self.torch)).any())
 
     @property
     def sharper_ratio(self) -> float:
