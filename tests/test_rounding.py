@@ -84,3 +84,11 @@ def test_a_sigmoid_that_vanishes_on_one_side_and_is_subnormal_on_the_other_is_ri
     given, _ = hand_quantities(Subnormal(problem.weights), problem)
     assert 0 < given["activation", 1][0, 0] < np.finfo(np.float64).tiny
     assert {m.verdict for m in measure(truth, given)} == {"ok"}
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("z", [-1000.0, 1000.0])
+def test_a_bound_stays_sharp_where_the_node_is_saturated(activation, z):
+    problem = Problem([np.array([[z], [0.0]])], (activation,), np.ones((1, 1)), np.zeros((1, 1)))
+    _, tolerance = Truth(problem).pairs["activation", 1]
+    assert tolerance < 1e-13
