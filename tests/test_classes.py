@@ -7,6 +7,7 @@ import pytest
 
 from comparisons import check
 from comparisons.cli import main
+from comparisons.subject.scalars import scalars_in
 
 SAID = "consistent, but not as stated: it is right for "
 
@@ -95,6 +96,96 @@ class Dictionary:
         for l in range(self.layers, 0, -1):
             self.grads |= {f"dW{l}": d @ self.A[l - 1].T, f"db{l}": d.sum(axis=1, keepdims=True)}
             d = self.params[f"W{l}"].T @ d * self.A[l - 1] * (1 - self.A[l - 1])
+
+
+class Scalars:
+    """Each weight by itself, one sample at a time, twice the gradient of half the square."""
+
+    slope_below = 1.0
+
+    def __init__(self):
+        self.w1 = self.w2 = self.w3 = self.w4 = self.w5 = self.w6 = self.b1 = self.b2 = self.b3 = 1.0
+
+    def train_one(self, x, y, lr):
+        h1 = sigmoid(self.w1 * x[0] + self.w2 * x[1] + self.b1)
+        h2 = sigmoid(x[0] * self.w3 + self.w4 * x[1] + self.b2)
+        o = sigmoid(self.w5 * h1 + self.w6 * h2 + self.b3)
+        d = 2 * (o - y) * o * (1 - o)
+        d1, d2 = (d * w * h * (1 - self.slope_below * h) for w, h in ((self.w5, h1), (self.w6, h2)))
+        self.w1, self.w2, self.b1 = self.w1 - lr * d1 * x[0], self.w2 - lr * d1 * x[1], self.b1 - lr * d1
+        self.w3, self.w4, self.b2 = self.w3 - lr * d2 * x[0], self.w4 - lr * d2 * x[1], self.b2 - lr * d2
+        self.w5, self.w6, self.b3 = self.w5 - lr * d * h1, self.w6 - lr * d * h2, self.b3 - lr * d
+
+
+def test_weights_that_a_class_keeps_one_by_one_are_found_in_its_sums():
+    comparison = check(Scalars, online=True, cost="squared_error")
+    assert comparison.passed, comparison.message()
+    assert comparison.sizes == (2, 2, 1)
+    assert comparison.numbers > 9 * 4
+    said = "Scalars keeps its weights in w1, w3, w2, w4, w5, w6, b1, b2, b3, and is run by train_one"
+    assert said in comparison.remarks
+    first, then, *_ = check(Scalars).message().splitlines()
+    assert first == f"{SAID}online=True, cost='squared_error'"
+    assert then == "Next: check(Scalars, cost='squared_error', online=True)"
+    assert check(Scalars, online=True).message().splitlines()[0] == f"{SAID}cost='squared_error'"
+
+
+def test_what_is_wrong_in_weights_kept_one_by_one_is_caught():
+    class Wrong(Scalars):
+        slope_below = 1 + 1e-9
+
+    for options in ({}, {"online": True}, {"online": True, "cost": "squared_error"}):
+        comparison = check(Wrong, **options)
+        assert comparison.diagnosis.first_wrong
+        assert "consistent" not in comparison.message()
+
+
+@pytest.mark.parametrize(
+    ("sums", "weights", "biases"),
+    [
+        # Of other names, in another order than their numbers, and with three inputs.
+        (
+            ["self.w_a * x[2] + self.w_b * x[0] + self.w_c * x[1] + self.bias", "self.w_d * h + self.bias_o"],
+            ["w_b, w_c, w_a", "w_d"],
+            ["bias", "bias_o"],
+        ),
+        (
+            ["self.w1 * x[0] + self.w2 * x[1]", "self.w3 * x[0] + self.w4 * x[1]", "self.w5 * g + self.w6 * h"],
+            ["w1, w3, w2, w4", "w5, w6"],
+            [],
+        ),
+    ],
+)
+def test_a_sum_is_a_node(sums, weights, biases):
+    found = scalars_in("\n".join(["class Net:", "    def forward(self, x):", *(f"        {one}" for one in sums)]))
+    assert [list(map(str, kind)) for kind in found] == [weights, biases]
+
+
+@pytest.mark.parametrize(
+    "sums",
+    [
+        # A bias that two nodes share takes no two values.
+        ["self.w1 * x[0] + self.b1", "self.w2 * x[0] + self.b1"],
+        ["self.w1 * x[0] + self.b1", "self.w1 * h + self.b2"],
+        # Two nodes, of which the next layer takes three.
+        ["self.w1 * x + self.b1", "self.w2 * x + self.b2", "self.w3 * f + self.w4 * g + self.w5 * h + self.b3"],
+        ["self.w1 * x + self.b1", "self.w2 * f + self.w3 * g"],
+        ["self.w1 @ x + self.b1"],
+        ["self.w1 * x + 1"],
+        ["self.w1 * x"],
+    ],
+)
+def test_sums_that_make_no_network_hold_no_weights(sums):
+    lines = ["class Net:", "    def forward(self, x):", *(f"        {one}" for one in sums)]
+    assert scalars_in("\n".join(lines)) is None
+
+
+def test_a_single_weight_that_becomes_an_array_is_told():
+    class Arrays(Scalars):
+        def train_one(self, x, y, lr):
+            self.w1 = np.ones(2)
+
+    assert "self.w1 has become an array of shape (2,): expected one number" in check(Arrays, batch=1).message()
 
 
 def test_weights_of_a_class_that_holds_its_samples_are_set_and_read():

@@ -204,3 +204,56 @@ def test_what_is_added_to_every_bias_beside_a_penalty_is_said():
         "not as stated: it would be right for l2=0.3, lambda / N in the place of lambda, but for the biases'"
     )
     assert not check(backprop, l2=0.3).passed
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def test_a_rate_that_was_left_out_does_not_hide_a_mistake():
+    def train(inputs, keys, weights):
+        a = sigmoid(inputs @ weights)
+        slope = sigmoid(a) * (1 - sigmoid(a))
+        weights += inputs.T @ ((keys - a) * slope)
+        return weights
+
+    comparison = check(train, sizes=(3, 1))
+    assert not comparison.passed
+    assert comparison.diagnosis.mistakes == ("batch_sum", "slope_of_activation")
+    assert "with learning_rate=1.0 more of it can be explained" in comparison.message()
+    assert "Next: check(train, biases=False, sizes=(3, 1), learning_rate=1.0)" in comparison.message()
+
+
+def wrapped(factor):
+    """Gradients of the mean of squares, times a factor: of one sample, with A[-1] where the inputs belong."""
+
+    def back(Ws, x, y):
+        A = []
+        for W in Ws:
+            A.append(sigmoid(W @ (A[-1] if A else x)))
+        error, gradients = 2 / len(y) * (A[-1] - y) * A[-1] * (1 - A[-1]), [None] * len(Ws)
+        for i in reversed(range(len(Ws))):
+            gradients[i] = np.outer(error, A[i - 1])
+            error = Ws[i].T @ error * A[i - 1] * (1 - A[i - 1]) if i else None
+        return gradients
+
+    def backprop(weights, inputs, targets):
+        return [factor * gradient for gradient in back(weights, inputs[0], targets[0])]
+
+    return backprop
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 1}, {"batch": 1, "biases": False}])
+def test_another_cost_does_not_hide_what_is_wrong_in_another_shape(options):
+    backprop = wrapped(1.0)
+    comparison = check(backprop, **options)
+    assert comparison.diagnosis.mistakes == ("output_for_input",)
+    stated = {"biases": False, "cost": "mean_squared_error", "batch": 1}
+    written = "biases=False, cost='mean_squared_error', batch=1"
+    said = f"with cost='mean_squared_error' more of it can be explained\nNext: check(backprop, {written})"
+    assert said in comparison.message()
+    assert check(backprop, **stated).diagnosis.mistakes == ("output_for_input",)
+
+
+def test_a_factor_that_no_cost_has_explains_nothing_in_another_shape():
+    assert "more of it" not in check(wrapped(1.5), batch=1).message()

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, reduce
+from itertools import product
 
 import numpy as np
 
 from comparisons.diagnosis.diagnose import Diagnosis, diagnose
 from comparisons.diagnosis.line import with_line
-from comparisons.diagnosis.statements import CONSISTENT, consistent_with, momentum_of, own_rate, stated_otherwise
+from comparisons.diagnosis.statements import (
+    CONSISTENT,
+    Otherwise,
+    consistent_with,
+    cost_of,
+    momentum_of,
+    own_rate,
+    stated_otherwise,
+)
 from comparisons.reference.quantities import Problem, Statement
 from comparisons.reference.truth import Truth
 from comparisons.subject.finding import found_form
@@ -233,12 +242,13 @@ def without_biases(seen: Examination) -> Examination:
     if seen.runs or not setting.stated.biases:
         return seen
     bare = seen.implementation.in_form(Form(Layout(seen.implementation.layout, biases=False)))
-    other = seen.put(bare, "", stated=replace(setting.stated, biases=False))
+    call = partial(_with, setting.call, {"biases": False})
+    other = seen.put(bare, "", stated=replace(setting.stated, biases=False), call=call)
     other = in_another_form(other)
     if not other.runs:
         return seen
     line = f"{CONSISTENT}biases=False" if other.is_right else f"it has no biases{JUDGED}biases=False"
-    return replace(other, ahead=(f"{line}\nNext: {setting.call({'biases': False})}",))
+    return replace(other, ahead=(f"{line}\nNext: {call({})}",))
 
 
 def one_sample_at_a_time(seen: Examination) -> Examination:
@@ -250,17 +260,20 @@ def one_sample_at_a_time(seen: Examination) -> Examination:
     takes_first = bool(seen.trials) and not not_summed and seen.sessions[0].takes_first_alone()
     if seen.trials and not takes_first and not not_summed:
         return seen
-    other = in_another_form(replace(seen, aside=implementation.described).put(implementation, "", batch=1))
+    call = partial(_with, setting.call, {"batch": 1})
+    other = in_another_form(replace(seen, aside=implementation.described).put(implementation, "", batch=1, call=call))
     if not_summed and not (implementation.is_class and other.is_right):
-        said = f"one sample at a time it is right: {setting.call({'batch': 1})}"
+        said = f"one sample at a time it is right: {call({})}"
         return replace(seen, aside=(*seen.aside, said)) if other.is_right else seen
     if not other.runs:
         return seen
     if other.implementation.form.vector:
         # It wants no more than one; else it may be a mistake that more of them raise.
         return replace(other, aside=(*other.aside, "it takes one sample at a time: judged with batch=1"))
+    if takes_first:
+        other = with_a_cost_of_its_own(other)
     line = f"{CONSISTENT}batch=1" if other.is_right else f"{FIRST if takes_first else ALONE}{JUDGED}batch=1"
-    line = f"{line}\nNext: {setting.call({'batch': 1})}"
+    line = f"{line}\nNext: {call({})}"
     return explained(seen, other, line) if takes_first else replace(other, ahead=(*other.ahead, line))
 
 
@@ -293,25 +306,47 @@ def with_its_own_steps(seen: Examination) -> Examination:
     if seen.told or not _is_open(seen) or not _gives_weights_alone(seen):
         return seen
     setting = seen.setting
-    rate = own_rate(seen.trials) if setting.one_rate else None
-    for online in dict.fromkeys((setting.online, setting.batch != 1)):
+    # Who is not told a rate may have one, or leave it out.
+    rates = (own_rate(seen.trials), 1.0) if setting.one_rate else (None,)
+    for rate, online in product(dict.fromkeys(rates), dict.fromkeys((setting.online, setting.batch != 1))):
         options: dict[str, object] = {"online": True} if online and not setting.online else {}
-        options |= {"learning_rate": rate} if rate else {}
+        options |= {"learning_rate": rate} if rate and rate != setting.rate else {}
         if not options:
             continue  # it has been tried
         call = partial(_with, setting.call, options)
         other = with_another_statement(
             seen.put(seen.implementation, "", online=online, rate=rate or setting.rate, call=call)
         )
-        written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        written = Otherwise(options).written
         if other.is_right:
             return explained(seen, other, f"{CONSISTENT}{written}\nNext: {call({})}")
         if other.told:
             message = other.told.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
             return replace(seen, told=replace(other.told, message=message))
         if other.diagnosis and other.diagnosis.is_settled:
-            return explained(seen, other, f"with {written} more of it can be explained\nNext: {call({})}")
+            return explained(seen, other, f"{_more_with(written)}\nNext: {call({})}")
     return seen
+
+
+def _more_with(written: str) -> str:
+    return f"with {written} more of it can be explained"
+
+
+def with_a_cost_of_its_own(seen: Examination) -> Examination:
+    """Where the last layer is right but for the factor of another cost, what has another shape is looked at by that."""
+    diagnosis, setting = seen.diagnosis, seen.setting
+    misshapen = {key for trial in seen.trials for key in trial.misshapen}
+    if not diagnosis or not misshapen or diagnosis.first_wrong in misshapen:
+        return seen
+    other = cost_of(seen.trials)
+    if other is None:
+        return seen
+    call = partial(_with, setting.call, other.options)
+    stated = replace(setting.stated, **other.options)
+    tried = seen.put(seen.implementation, "", stated=stated, call=call)
+    if not (tried.diagnosis and tried.diagnosis.mistakes):
+        return seen
+    return explained(seen, tried, f"{_more_with(other.written)}\nNext: {call({})}")
 
 
 def _with(
@@ -354,8 +389,28 @@ def _is_float32(trials: Sequence[Trial]) -> bool:
 
 def with_another_statement(seen: Examination) -> Examination:
     """Right up to a convention is no mistake, but no match either."""
-    line = stated_otherwise(seen.trials, seen.setting.call, seen.setting.one_rate) if seen.diagnosis else ""
-    return replace(seen, told=consistent_with(seen.diagnosis, line)) if line and seen.diagnosis else seen
+    setting, trials = seen.setting, seen.trials
+    if not seen.diagnosis:
+        return seen
+    if setting.online:
+        # Only a single step is made of gradients alone; what is found there has to hold for several.
+        trials = [trial for trial in (trial.of_single_samples() for trial in trials) if trial.truths]
+    other = stated_otherwise(trials, setting.one_rate)
+    if other is None or (setting.online and not _is_right_for(seen, other)):
+        return seen
+    return replace(seen, told=consistent_with(seen.diagnosis, other.line(setting.call)))
+
+
+def _is_right_for(seen: Examination, other: Otherwise) -> bool:
+    """Whether it is right in another setting, which options of check state."""
+    if other.more:
+        return False
+    options, setting = dict(other.options), seen.setting
+    rate = options.pop("learning_rate", setting.rate)
+    names = options.pop("activation", setting.activation)
+    activation = names if isinstance(names, str) else tuple(names)
+    stated = replace(setting.stated, **options)
+    return seen.put(seen.implementation, "", stated=stated, rate=rate, activation=activation).is_right
 
 
 def further(seen: Examination) -> Examination:
@@ -396,6 +451,7 @@ RULES: tuple[Callable[[Examination], Examination], ...] = (
     with_another_statement,
     with_momentum,
     with_its_own_steps,
+    with_a_cost_of_its_own,
 )
 LAST = (further, with_fewer_layers, at_its_line)
 

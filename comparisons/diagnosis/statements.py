@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,13 +55,48 @@ class Parts:
     off: float
 
 
-def stated_otherwise(trials: Sequence[Trial], call: Call, untold: bool = False) -> str:
-    """Return for what else all that was given is right, in a line, and what to call; empty where it is for nothing.
+@dataclass(frozen=True)
+class Otherwise:
+    """Another statement, for which it is right.
+
+    Attributes
+    ----------
+    options : of check, in the place of those that were stated
+    more : what no option says
+    off : how far it is from right, of its size
+    """
+
+    options: Mapping[str, Any]
+    more: Sequence[str] = ()
+    off: float = 0.0
+
+    @property
+    def written(self) -> str:
+        """The options as they are written in a call."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+    def line(self, call: Call) -> str:
+        """Return what to say, and what to call.
+
+        Parameters
+        ----------
+        call : writes the call of check with these options
+        """
+        written = [self.written] if self.options else []
+        digits = [] if self.off < NEAR else [f"to {int(-np.log10(self.off))} digits only"]
+        line = f"{CONSISTENT}{', '.join([*written, *self.more, *digits])}"
+        if ONES in self.more:
+            rest = [said for said in self.more if said != ONES]
+            line = f"not as stated: it would be right for {', '.join([*written, *rest, ONES])}"
+        return f"{line}\nNext: {call(self.options)}" if self.options else line
+
+
+def stated_otherwise(trials: Sequence[Trial], untold: bool = False) -> Otherwise | None:
+    """Return for what else all that was given is right; None where it is for nothing.
 
     Parameters
     ----------
     trials : what the implementation was asked and answered
-    call : writes the call of check with these options in the place of those that were stated
     untold : whether it is not told the learning rate, so that its own can be stated
     """
     steps = [
@@ -69,7 +105,7 @@ def stated_otherwise(trials: Sequence[Trial], call: Call, untold: bool = False) 
         for truth, given in zip(trial.truths, trial.given, strict=True)
     ]
     if not steps or any(trial.misshapen or trial.turned for trial in trials):
-        return ""
+        return None
     activation = steps[0][0].activation
     for output, cost in OUTPUTS:
         if output in ("", activation[-1]) or activation[-1] == "sigmoid":
@@ -79,10 +115,8 @@ def stated_otherwise(trials: Sequence[Trial], call: Call, untold: bool = False) 
             if found and len(found) == len(steps) and all(part.off < NEARLY for part, _ in found):
                 said = _told(found, names, cost, steps, untold)
                 if said:
-                    return _line(said, found, call)
-    if not _online(steps):
-        return ""
-    return f"{CONSISTENT}online=True\nNext: {call({'online': True})}"
+                    return said
+    return Otherwise({"online": True}) if _online(steps) else None
 
 
 def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
@@ -161,8 +195,8 @@ def _told(
     cost: str,
     steps: Sequence[tuple[Problem, Quantities, Trial]],
     untold: bool,
-) -> tuple[dict[str, object], list[str]] | None:
-    """The options of check for which it is right, and what no option says; None where the factors tell of nothing."""
+) -> Otherwise | None:
+    """The statement for which it is right; None where the factors tell of nothing."""
     options: dict[str, object] = {}
     more: list[str] = []
     problem, summed = found[0][1], steps[0][2].summed
@@ -195,7 +229,7 @@ def _told(
     more += penalty[1]
     if penalty[0] and penalty[0] != problem.stated.l2:
         options["l2"] = penalty[0]
-    return (options, more) if options or more else None
+    return Otherwise(options, more, max(part.off for part, _ in found)) if options or more else None
 
 
 def _factors(found: Sequence[tuple[Parts, Problem]], cost: str) -> Iterator[tuple[int, str, str]]:
@@ -282,6 +316,31 @@ def own_rate(trials: Sequence[Trial]) -> float | None:
     return None if abs(rate - told) < ALIKE * abs(told) else float(f"{rate:.6g}")
 
 
+def cost_of(trials: Sequence[Trial]) -> Otherwise | None:
+    """Return the cost and the reduction that the gradients of the last layer tell, where these are others than stated.
+
+    The layers below are not looked at: these may be wrong in something else besides.
+    """
+    found: list[tuple[Parts, Problem]] = []
+    for trial in trials:
+        for truth, given in zip(trial.truths, trial.given, strict=True):
+            problem, top = truth.problem, ("gradient", len(truth.problem.weights))
+            if top not in given or problem.stated.cost not in SQUARED:
+                return None
+            right = flattened(_mean_gradients(problem, problem.activation, problem.stated.cost)[-1:])
+            made = _made_of(flattened([given[top]]), [right, *(np.zeros_like(right) for _ in range(3))])
+            if made is None or not made.off < NEARLY:
+                return None
+            found.append((replace(made, factor=made.factor * (len(problem.inputs) if trial.summed else 1)), problem))
+    named = next(_factors(found, "half_squared_error"), None) if found else None
+    if named is None or named[0] < 0:
+        return None
+    stated = found[0][1].stated
+    options = {"cost": named[1], "reduction": named[2]}
+    changed = {name: value for name, value in options.items() if value != getattr(stated, name)}
+    return Otherwise(changed) if changed else None
+
+
 def _penalty(found: Sequence[tuple[Parts, Problem]], sign: int, reduction: str) -> tuple[float, list[str]] | None:
     """lambda, and what else is to be said of the penalty; None where it is not the same at every step."""
     size = max(abs(part.factor) for part, _ in found)
@@ -315,14 +374,3 @@ def _is_online(problem: Problem, given: Quantities) -> bool:
     return all(
         np.abs(given["weight", l] - w).max() < 1e-6 * np.abs(w).max() for l, w in zip(layers, net.weights, strict=True)
     )
-
-
-def _line(told: tuple[dict[str, object], list[str]], found: Sequence[tuple[Parts, Problem]], call: Call) -> str:
-    options, more = told
-    written = [f"{name}={value!r}" for name, value in options.items()]
-    off = max(part.off for part, _ in found)
-    digits = [] if off < NEAR else [f"to {int(-np.log10(off))} digits only"]
-    line = f"{CONSISTENT}{', '.join([*written, *more, *digits])}"
-    if ONES in more:
-        line = f"not as stated: it would be right for {', '.join([*written, *[m for m in more if m != ONES], ONES])}"
-    return f"{line}\nNext: {call(options)}" if options else line

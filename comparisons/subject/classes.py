@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from comparisons.subject.arguments import role_of
 from comparisons.subject.layouts import Layout
 from comparisons.subject.reading import ImplementationError
+from comparisons.subject.scalars import Scalars, scalars_of
 from handnet.activations import FloatArray
 
 # What people call them, in lower case and without underscores; the first that is there is taken.
@@ -28,6 +29,8 @@ BACKWARD = (
     "computegradients",
 )
 STEP = ("update", "updateparameters", "updateweights", "updateparams", "step", "applygradients")
+# Of one sample.
+ONE = ("trainone", "trainsample", "trainonsample", "trainsingle", "learnone", "learnsample", "fitone", "fitsample")
 TRAIN = ("trainstep", "trainonbatch", "train", "fit", "learn", "partialfit", "updateminibatch")
 SIZES = (
     "sizes",
@@ -104,13 +107,14 @@ class Adapter:
         self.kind, self.__name__ = kind, kind.__name__
         self.constructor, self.methods = _Constructor(kind), _methods(kind)
         self.ran: set[str] = set()
+        self.scalars = scalars_of(kind)
         if not any(self.methods.values()):
             raise ImplementationError(wrapper_of(kind, "it has no method named like backprop, update or train"))
         rng = np.random.default_rng(0)
         instance = self.constructor.make(
             SIZES_TRIED, *(rng.random((7, width)) for width in (SIZES_TRIED[0], SIZES_TRIED[-1]))
         )
-        self.weights, self.biases = _places(instance)
+        self.weights, self.biases = self._places(instance)
         if not self.weights:
             raise ImplementationError(wrapper_of(kind, "no weights were found in it"))
         shapes = [np.shape(place.read(instance)) for place in self.weights]
@@ -150,7 +154,7 @@ class Adapter:
     @property
     def _unasked(self) -> list[str]:
         """The parts that step or train and have not been called: what they would do was never judged."""
-        return [part for part in ("step", "train") if self.methods[part] and part not in self.ran]
+        return [part for part in ("step", "one", "train") if self.methods[part] and part not in self.ran]
 
     # As a function.
 
@@ -171,9 +175,10 @@ class Adapter:
             if not self._steps(instance, before) and gradients is not None:
                 return gradients
             told["gradients"] = answer
-        for name in ("step", "train"):
+        for name in ("step", "one", "train"):
             if self.methods[name] and not self._steps(instance, before):
-                self._call(instance, name, told)
+                for part in _each_sample(told) if name == "one" else [told]:
+                    self._call(instance, name, part)
         if not self._steps(instance, before):
             why = "it left its weights as they were, and no gradients were found"
             raise ImplementationError(wrapper_of(self.kind, why))
@@ -186,7 +191,7 @@ class Adapter:
         for parameter in inspect.signature(method).parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 continue
-            role = _role(parameter.name, in_training=name == "train")
+            role = _role(parameter.name, in_training=name in ("one", "train"))
             if parameter.default is parameter.empty:
                 required.append((parameter.name, role))
             elif role in ("rate", "epochs"):
@@ -204,13 +209,16 @@ class Adapter:
 
     # Its parameters.
 
+    def _places(self, instance: Any) -> tuple[Sequence[Place | Scalars], Sequence[Place | Scalars]]:
+        return self.scalars or _places(instance)
+
     def _sizes_of(self, weights: Any) -> tuple[int, ...]:
         matrices = [layer[0] if self.biases else layer for layer in weights]
         shapes = [np.shape(w)[::-1] if self.is_turned else np.shape(w) for w in matrices]
         return (shapes[0][0], *(shape[1] for shape in shapes))
 
     def _put(self, instance: Any, weights: Any) -> None:
-        places = _places(instance)
+        places = self._places(instance)
         if len(places[0]) != len(weights):
             text = f"it has {len(places[0])} layers where {len(weights)} were wanted"
             raise ImplementationError(wrapper_of(self.kind, text))
@@ -221,7 +229,7 @@ class Adapter:
 
     def _layers(self, instance: Any) -> list[Any]:
         """Its parameters, layer by layer."""
-        weights, biases = ([place.read(instance) for place in places] for places in _places(instance))
+        weights, biases = ([place.read(instance) for place in places] for places in self._places(instance))
         return [list(pair) for pair in zip(weights, biases, strict=True)] if self.biases else weights
 
     def _steps(self, instance: Any, before: Sequence[Any]) -> bool:
@@ -263,6 +271,12 @@ def wrapper_of(kind: type, why: str) -> str:
     )
 
 
+def _each_sample(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is told of each sample: a vector, and its target, one number where there is one output."""
+    for x, target in zip(told["inputs"], told["targets"], strict=True):
+        yield {**told, "inputs": x, "targets": target[0] if len(target) == 1 else target}
+
+
 def _is_one_matrix(answer: Any) -> bool:
     """Whether an answer is one matrix, as the gradient of the inputs is, and no gradients of weights."""
     return hasattr(answer, "shape") and len(answer.shape) == 2
@@ -272,14 +286,14 @@ def _parameters(instance: Any, method: str) -> list[str]:
     return list(inspect.signature(getattr(instance, method)).parameters)
 
 
-METHODS = {"forward": FORWARD, "backward": BACKWARD, "step": STEP, "train": TRAIN}
+METHODS = {"forward": FORWARD, "backward": BACKWARD, "step": STEP, "one": ONE, "train": TRAIN}
 
 
 def _methods(kind: type) -> dict[str, str]:
     """The methods that go forward and backward, step and train, by the usual names; empty where there is none."""
     own = {_plain(name): name for name, one in inspect.getmembers(kind, callable) if not name.startswith("__")}
     found = {key: next((own[name] for name in names if name in own), "") for key, names in METHODS.items()}
-    return found if found["backward"] or found["train"] else dict.fromkeys(found, "")
+    return found if found["backward"] or found["one"] or found["train"] else dict.fromkeys(found, "")
 
 
 def _plain(name: str) -> str:
