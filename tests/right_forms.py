@@ -30,7 +30,11 @@ VALUES = {
     "identity": [lambda z: z, lambda z: 1.0 * z],
     "leaky_relu": [lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.maximum(z, 0.01 * z)],
     "elu": [lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0)))],
-    "softplus": [lambda z: np.logaddexp(0, z), lambda z: np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)],
+    "softplus": [
+        lambda z: np.logaddexp(0, z),
+        lambda z: np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0),
+        lambda z: np.log(1 + np.exp(z)),
+    ],
     "softmax": [softmax],
 }
 SLOPES = {
@@ -40,7 +44,7 @@ SLOPES = {
     "identity": [lambda z, a: np.ones_like(z), lambda z, a: 1],
     "leaky_relu": [lambda z, a: np.where(z > 0, 1, 0.01), lambda z, a: np.where(a > 0, 1, 0.01)],
     "elu": [lambda z, a: np.where(z > 0, 1, np.exp(np.minimum(z, 0))), lambda z, a: np.where(a > 0, 1, a + 1)],
-    "softplus": [lambda z, a: logistic(z), lambda z, a: 1 / (1 + np.exp(-z))],
+    "softplus": [lambda z, a: logistic(z), lambda z, a: 1 / (1 + np.exp(-z)), lambda z, a: 1 - np.exp(-a)],
 }
 # A^T delta, summed over the samples, and delta W^T.
 PRODUCTS = [

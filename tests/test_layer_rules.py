@@ -261,6 +261,18 @@ def test_a_softplus_need_not_give_up_the_logarithm_where_torch_does():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("of", [lambda x: np.log1p(np.exp(x)), lambda x: np.log(1 + np.exp(x))])
+def test_the_slope_of_a_softplus_may_be_taken_from_its_value(dtype, of):
+    x = np.linspace(-40, 15, 5000).astype(dtype)
+    unit = np.finfo(dtype).eps / 2
+    slope = bounds(lambda x: torch.autograd.grad(functional.softplus(x.requires_grad_()).sum(), x)[0], x)
+    assert 0.05 < within(1 - np.exp(-of(x)), slope) <= 1
+    # Far below, where all of it is rounding; and where it is near 1, no more than before.
+    assert (slope.guaranteed[x < -35] < 40 * unit).all()
+    assert (slope.guaranteed[x > 10] < 100 * unit).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_slopes_of_a_softmax_may_be_a_matrix(rng, dtype):
     x, g = rng.standard_normal((2, 50, 7)).astype(dtype)
     found = bounds(lambda x, g: torch.autograd.grad(x.requires_grad_().softmax(1), x, g)[0], x, g)

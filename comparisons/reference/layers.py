@@ -80,9 +80,13 @@ def _times_slope(r: Rounding, f: Ball, g: Ball, slope: Tensor, error: Tensor, va
 
 @rule(aten.softplus_backward)
 def softplus_backward(r: Rounding, f: Ball, g: Ball, x: Ball, beta: float, threshold: float) -> Errors:
-    """g sigma(beta x); beyond the threshold torch gives g, which others do not."""
+    """g sigma(beta x), or with 1 - e^-a for it; beyond the threshold torch gives g, which others do not."""
     z = Ball(beta * x.value, abs(beta) * x.error, beta**2 * x.variance)
-    slope = intermediate(torch.sigmoid(z.value), function(sigmoid_spread)(r, Ball(torch.sigmoid(z.value)), z))
+    value, rest = Ball(torch.sigmoid(z.value)), torch.sigmoid(-z.value)
+    # 1 - e^-a, for one: a rounds by 9 u of itself, or as log(1 + e^z) by u of 1 and 8 u of the slope, of which e^-a
+    # remains; the exponential by 8 u, and the difference.
+    units = rest * (LIBM + (LIBM + 1) * torch.nn.functional.softplus(z.value) + 1 + LIBM * value.value) + value.value
+    slope = intermediate(value.value, or_cancelling(r, value, function(sigmoid_spread)(r, value, z), units))
     errors = mul(r, f, g, slope)
     left_out = torch.where(z.value > threshold, torch.exp(-z.value), 0.0)
     return with_bias(errors, left_out * g.any, g, x)
