@@ -226,6 +226,8 @@ def check(
     checking.yes_or_no("online", online)
     adapter = None
     if isinstance(backprop, type) and not arguments_of(backprop).weights_by_name:
+        if layout is not None:
+            raise ValueError(f"layout is {layout!r}: a class shows its own, expected None")
         try:
             backprop = adapter = met_half_way(backprop)
         except ImplementationError as failure:

@@ -203,6 +203,11 @@ def test_its_conventions_are_found_and_can_be_stated():
     assert check(Stepwise, reduction="sum", learning_rate=2.0).passed
 
 
+def test_a_class_takes_no_layout():
+    with pytest.raises(ValueError, match="layout is 'note': a class shows its own, expected None"):
+        check(Attributes, layout="note")
+
+
 def test_what_is_wrong_in_a_class_is_caught():
     class Wrong(Stepwise):
         slope_below = 1 + 1e-9

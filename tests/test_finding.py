@@ -169,3 +169,14 @@ def test_what_fits_nowhere_is_left_as_it_was_called_first():
     comparison = check(lambda weights, inputs, targets: [np.zeros(1) for _ in weights])
     assert not comparison.passed
     assert not any(remark.startswith("it is called with") for remark in comparison.remarks)
+
+
+def test_of_code_that_runs_in_one_form_alone_its_answer_is_told_and_not_what_the_others_raise():
+    def backprop(weights, inputs, targets):
+        sum(inputs @ w + b for w, b in weights[:1])
+        return "gradients"
+
+    comparison = check(backprop)
+    assert not comparison.passed
+    assert comparison.remarks[0].startswith("it is called with layout='rows'")
+    assert "raised" not in comparison.message()

@@ -1,5 +1,7 @@
 """Code that is right for another statement than the one that was made is told so, and what to call; it is no match."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -165,7 +167,24 @@ def test_of_a_velocity_that_is_not_used_it_is_said_that_nobody_looked_at_it():
         net = Network(weights)
         return net.update(net.backprop(inputs, targets).gradients, learning_rate).weights, velocity
 
-    assert "only the weights after its step are compared: the velocity that it returns is not" in check(step).remarks
+    assert "the velocity that it returns is not compared" in check(step).remarks
+
+
+def test_gradients_beside_a_velocity_are_read_as_gradients():
+    def backprop(weights, inputs, targets, velocity, factor=1.0):
+        return [factor * g for g in Network(weights).backprop(inputs, targets).gradients], velocity
+
+    assert check(backprop).passed
+    assert check(partial(backprop, factor=2.0)).diagnosis.mistakes == ("no_half",)
+
+
+def test_weights_that_are_left_as_they_were_depend_on_no_sample():
+    def step(weights, inputs, targets, learning_rate):
+        return {"updated": weights}
+
+    message = check(step).message()
+    assert "Why: the step of layers 1, 2 and 3 is 0 [scaled]." in message
+    assert "first sample" not in message
 
 
 def keeping(momentum, factor=1.0):

@@ -114,8 +114,13 @@ def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
     if not all(names.values()):
         return None
     what = "the step of" if quantity == "weight" else "the gradient of"
-    said = [f"{what} {whose} is {name} times autograd's" for whose, name in _by_part(names)]
-    return Pattern(f"{', and '.join(said)}; all the others are right", "scaled") if said else None
+    said = [f"{what} {whose} is {_of_autograds(name)}" for whose, name in _by_part(names)]
+    others = "; all the others are right" if "1" in names.values() else ""
+    return Pattern(f"{', and '.join(said)}{others}", "scaled") if said else None
+
+
+def _of_autograds(name: str) -> str:
+    return "0" if name == "0" else f"{name} times autograd's"
 
 
 def _by_part(names: Mapping[tuple[str, int], str]) -> list[tuple[str, str]]:
@@ -153,7 +158,7 @@ def _factor(it: str, wrong: Wrong, alike: Sequence[Wrong]) -> str:
     if name in ("", "1") or own is None:
         return ""
     plain = name.lstrip("-").replace(".", "").replace("e-", "").replace("e+", "").isdecimal()
-    return f"{it} is {name} times autograd's" if plain else f"{it} is {own:.10g} times autograd's, which is {name}"
+    return f"{it} is {_of_autograds(name)}" if plain else f"{it} is {own:.10g} times autograd's, which is {name}"
 
 
 def _along(it: str, wrong: Wrong) -> str:

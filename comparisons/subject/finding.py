@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from comparisons.reference.quantities import Key, Problem, Quantities
 from comparisons.reference.truth import Truth
 from comparisons.subject.forms import Form
 from comparisons.subject.implementation import Answer, Implementation
-from comparisons.subject.reading import ImplementationError, is_vector, lies_at
+from comparisons.subject.reading import ImplementationError, RaisedError, is_vector, lies_at
 from comparisons.verdict.distance import distance
 from handnet.activations import FloatArray
 
@@ -22,6 +23,8 @@ NEAR = 1e-3
 # are wrong, and the greatest error but for a factor. Less is nearer.
 Off = tuple[int, int, int, float]
 RIGHT, NOWHERE = (0, 0, 0, NEAR), (10**9, 10**9, 10**9, np.inf)
+# Further off still is what raises.
+RAISES = (10**9 + 1, *NOWHERE[1:])
 
 
 def found_form(implementation: Implementation, truth: Truth, rate: float, candidates: Sequence[Form]) -> Form | None:
@@ -48,29 +51,38 @@ def found_form(implementation: Implementation, truth: Truth, rate: float, candid
 
 def _readings(implementation: Implementation, truth: Truth, rate: float) -> list[tuple[Form, Off]]:
     """Each way to read what it answers in its form, and how far off it then is."""
-    form = implementation.form
+    form, problem = implementation.form, truth.problem
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            reply = implementation.call(truth.problem, rate, trying=True)
-    except ImplementationError:
-        return []
-    bare, problem = reply.found.get("gradients"), truth.problem
+            reply = implementation.call(problem, rate, trying=True)
+    except ImplementationError as failure:
+        return [(form, _without_answer(failure))]
+    bare = reply.found.get("gradients")
     in_one = is_vector(bare)
     is_updated = reply.is_bare and any(lies_at(bare, problem, one) for one in form.readings(in_one, is_updated=False))
+    if implementation.arguments.takes_velocity:
+        # Its steps need not be right to be steps.
+        form, is_updated = replace(form, bare="updated" if is_updated else "gradients"), False
     found = []
     for reading in form.readings(in_one, is_updated):
-        with contextlib.suppress(ImplementationError):
+        try:
             found.append((reading, _distance(implementation.in_form(reading).read(reply), truth)))
+        except ImplementationError as failure:
+            found.append((reading, _without_answer(failure)))
     return found
 
 
 def _off(implementation: Implementation, truth: Truth, rate: float) -> Off:
-    """How far off the answer is; nowhere where there is none."""
+    """How far off the answer is."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             return _distance(implementation.ask(truth.problem, rate), truth)
-    except ImplementationError:
-        return NOWHERE
+    except ImplementationError as failure:
+        return _without_answer(failure)
+
+
+def _without_answer(failure: ImplementationError) -> Off:
+    return RAISES if isinstance(failure, RaisedError) else NOWHERE
 
 
 def _distance(answer: Answer, truth: Truth) -> Off:

@@ -23,7 +23,14 @@ from comparisons.subject.classes import Adapter, wrapper_of
 from comparisons.subject.forms import Form
 from comparisons.subject.layouts import LAYOUTS, Layout
 from comparisons.subject.names import names_of
-from comparisons.subject.reading import EXPECTED, ImplementationError, Reading, is_bare_answer, parts
+from comparisons.subject.reading import (
+    EXPECTED,
+    ImplementationError,
+    RaisedError,
+    Reading,
+    is_bare_answer,
+    parts,
+)
 from comparisons.verdict.trial import Called
 from handnet.activations import FloatArray
 
@@ -119,8 +126,14 @@ class Implementation:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction {reduction!r} is unknown: expected one of {', '.join(REDUCTIONS)}")
         self.function: Callable[..., Any] = function
-        self.form, self.reduction, self.deepest_first = Form(Layout(layout, biases)), reduction, deepest_first
         self.arguments = arguments_of(function)
+        # Who is given a velocity steps, most likely.
+        bare = "updated" if self.arguments.takes_velocity else "gradients"
+        self.form, self.reduction, self.deepest_first = (
+            Form(Layout(layout, biases), bare=bare),
+            reduction,
+            deepest_first,
+        )
 
     def read_backwards(self, quantities: Collection[str]) -> Implementation:
         """Return the same, whose lists of these quantities come deepest layer first."""
@@ -149,7 +162,7 @@ class Implementation:
     def described(self) -> tuple[str, ...]:
         """What was found of it before it was called, in a line each."""
         told = "it is called with momentum=0: what it does with a velocity was not tried"
-        unread = "only the weights after its step are compared: the velocity that it returns is not"
+        unread = "the velocity that it returns is not compared"
         roles = (*self.arguments.positional, *self.arguments.keywords.values())
         velocity = [told] if "momentum" in roles else [unread] if self.arguments.takes_velocity else []
         return (*([str(self.function)] if self.is_class else []), *velocity)
@@ -184,7 +197,7 @@ class Implementation:
         Raises
         ------
         ImplementationError
-            If it raises, or answers nothing.
+            If it raises (RaisedError), or answers nothing.
         """
         given, untouched = self._parts(problem), self._parts(problem)
         try:
@@ -195,7 +208,7 @@ class Implementation:
             raise
         except BaseException as raised:  # whatever it raises is the finding
             said = "" if trying else f"it raised {told(raised)}; called with {_told_shapes(untouched)}"
-            raise ImplementationError(said) from None
+            raise RaisedError(said) from None
         with _readable():
             return self._reply(answer, problem, given, untouched)
 
@@ -210,8 +223,6 @@ class Implementation:
         if self.arguments.takes_velocity and isinstance(answer, (tuple, list)) and len(answer) == 2:
             answer = answer[0]  # what its steps leave comes beside the weights
         found, remarks, is_bare = parts(answer), [], is_bare_answer(answer)
-        if self.arguments.takes_velocity and is_bare and "gradients" in found:
-            found["updated"] = found.pop("gradients")
         if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
             remarks.append("it changes the inputs or targets in place")
         weights = {role: given[role] for role in self.arguments.weights}
@@ -236,7 +247,8 @@ class Implementation:
             problem, found, remarks = reply.problem, dict(reply.found), list(reply.remarks)
             if reply.is_bare and self.form.bare == "updated":
                 found["updated"] = found.pop("gradients")
-                remarks.append("what it returns is read as the weights after the step: it lies close to them")
+                if not self.arguments.takes_velocity:
+                    remarks.append("what it returns is read as the weights after the step: it lies close to them")
             if problem.is_online:
                 found = {name: part for name, part in found.items() if name == "updated"}
                 if not found:

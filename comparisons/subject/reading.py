@@ -36,6 +36,10 @@ class ImplementationError(Exception):
     """The function under check raised, or its answer cannot be read: one line saying what and where."""
 
 
+class RaisedError(ImplementationError):
+    """It raised, and so has no answer at all."""
+
+
 # In: which part is which.
 
 

@@ -140,17 +140,24 @@ class Session:
         if self.trial is None or len(problem.inputs) == 1:
             return False
         inputs, targets = (np.concatenate([array[:1], array[:0:-1] / 2]) for array in (problem.inputs, problem.targets))
-        try:
-            given = self.implementation.ask(replace(problem, inputs=inputs, targets=targets), self.probe.rates[0]).given
-        except ImplementationError:
-            return False
         first = {
             key: value
             for key, value in self.trial.given[0].items()
             if key[0] in ("gradient", "weight") and key not in self.trial.misshapen
         }
-        same = [np.array_equal(given[key], value, equal_nan=True) for key, value in first.items() if key in given]
-        return len(same) == len(first) > 0 and all(same)
+        # Or none of them does.
+        return bool(first) and self._answers(first, inputs, targets) and not self._answers(first, inputs / 2, targets)
+
+    def _answers(self, expected: Quantities, inputs: FloatArray, targets: FloatArray) -> bool:
+        """Whether it answers the first question with this, of other samples too."""
+        problem = replace(self.probe.truths[0].problem, inputs=inputs, targets=targets)
+        try:
+            given = self.implementation.ask(problem, self.probe.rates[0]).given
+        except ImplementationError:
+            return False
+        return all(
+            key in given and np.array_equal(given[key], value, equal_nan=True) for key, value in expected.items()
+        )
 
     def silent(self) -> Session:
         """Return the session without its findings: nobody asked for it."""
