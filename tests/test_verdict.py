@@ -11,7 +11,7 @@ from comparisons.reference.quantities import Problem
 from comparisons.reference.truth import Truth
 from comparisons.verdict.comparison import Comparison, MismatchError, write_csv
 from comparisons.verdict.distance import over
-from comparisons.verdict.judging import measure, shaped
+from comparisons.verdict.judging import measure, one_line_each, shaped
 from comparisons.verdict.measured import INHERITED, OK, UNDECIDED, WRONG, Measured
 from comparisons.verdict.trial import Trial
 from handnet import Network
@@ -311,6 +311,58 @@ def test_what_could_not_be_judged_is_counted_and_what_helps_is_said(parts, dtype
     assert {row.split()[1]: row.split()[-1] for row in rows} == {"1": "undecided", "2": "ok"}
 
 
+def test_it_is_undecided_only_where_nothing_is_wrong_and_something_could_not_be_judged():
+    judged = replace(RIGHT, key=("gradient", 2))
+    # Of it no tolerance tells anything, and by the expected one it is suspect.
+    suspect = replace(RIGHT, tolerance=RIGHT.tolerance * 5, find_expected=lambda: np.full(RIGHT.hand.shape, 0.1))
+    assert suspect.verdict == "suspect"
+    assert comparison(judged, BLUNT).answer == "UNDECIDED"
+    assert comparison(judged, suspect).answer == "UNDECIDED"
+    assert comparison(judged, suspect, strict=True).answer == "MISMATCH"
+    assert comparison(judged, BLUNT, findings=("it raised",)).answer == "MISMATCH"
+    assert comparison(judged, BLUNT, diagnosis="no bias").answer == "MISMATCH"
+    assert comparison(replace(judged, grades=judged.grades + WRONG), BLUNT).answer == "MISMATCH"
+    assert comparison().answer == "MISMATCH"
+    assert comparison(judged).answer == "match"
+
+
+def test_what_could_not_be_judged_stands_below_what_is_suspect_and_not_below_what_is_wrong():
+    blunt, suspect = BLUNT, replace(RIGHT, key=("gradient", 2), find_expected=lambda: np.full(RIGHT.hand.shape, 0.1))
+    first, *rest = comparison(suspect, strict=True).message().split("\n")
+    assert first.startswith("dC/dW^(2) is suspect at step 1")
+    assert not rest
+    first, second = comparison(suspect, blunt, strict=True).message().split("\n")
+    assert second.startswith("could not be judged: 2 of 4 numbers (layer 1)")
+    wrong = replace(suspect, grades=suspect.grades + WRONG)
+    assert "\n" not in comparison(wrong, blunt).message()
+
+
+def test_one_number_that_the_expected_tolerance_alone_tells_from_zero_is_enough():
+    assert comparison(measured(1.0, 1.0, 5.0, UNDECIDED, key=("cost", None), expected=0.5)).passed
+    assert not comparison(measured(1.0, 1.0, 5.0, UNDECIDED, key=("cost", None), expected=1.5)).passed
+
+
+def test_its_rows_stand_in_the_order_of_the_computation_whatever_the_depths():
+    keys = [("delta", 1), ("activation", 2), ("delta", 2), ("activation", 1), ("delta", 3)]
+    rows = str(comparison(*(replace(RIGHT, key=key) for key in keys))).splitlines()[1:6]
+    order = [tuple(row.split()[:2]) for row in rows]
+    assert order == [("activation", "1"), ("activation", "2"), ("delta", "3"), ("delta", "2"), ("delta", "1")]
+
+
+def test_every_observer_is_told_of_it(monkeypatch):
+    told = []
+    monkeypatch.setattr("comparisons.verdict.comparison.OBSERVERS", [told.append, told.append])
+    one = comparison(RIGHT)
+    assert told == [one, one]
+
+
+def test_what_is_said_once_does_not_count_others():
+    assert one_line_each([("raised", "2-2", 1, "no")]) == ["on 2-2: no"]
+    assert one_line_each([("raised", "2-2", 1, "no"), ("raised", "", 3, "no")]) == [
+        "on 2-2: no; 1 more like it on 2-2, in layers 1, 3"
+    ]
+
+
 def test_where_the_first_wrong_number_is_found_it_is_named_without_a_diagnosis():
     wrong = measured([1, 4], [1.5, 2.5], 1, [OK, WRONG], step=3)
     said = "dC/dW^(1) is wrong at step 3: dC/dw_10^(1) is 4.0, torch says 2.5 (tolerance 1)"
@@ -436,6 +488,23 @@ def test_a_trial_is_taken_apart_and_put_together():
         both.step = 3
     with pytest.raises(ValueError, match="shorter"):
         list(replace(both, given=both.given[:1]).answers())
+
+
+def test_of_a_trial_the_first_step_with_one_sample_is_taken_alone():
+    whole = network_problem()
+    several = [replace(whole, inputs=whole.inputs[:n], targets=whole.targets[:n]) for n in (4, 2, 1, 1, 3)]
+    truths, given = tuple(map(Truth, several)), tuple({("cost", None): float(i)} for i in range(5))
+    single = Trial(truths, given, step=2).of_single_samples()
+    assert (single.truths, single.given, single.step) == (truths[2:3], given[2:3], 4)
+    none = Trial(truths[:2], given[:2]).of_single_samples()
+    assert (none.truths, none.given) == ((), ())
+
+
+def test_what_came_in_another_shape_or_transposed_has_another_shape():
+    keys = frozenset({("gradient", 1)})
+    assert not Trial((), ()).has_other_shapes
+    assert Trial((), (), misshapen=keys).has_other_shapes
+    assert Trial((), (), turned=keys).has_other_shapes
 
 
 def test_one_network_of_a_stack_is_asked_and_answers_alone():
