@@ -48,6 +48,7 @@ class Constant:
 
 ROUNDING, PROBLEM = "comparisons/reference/rounding.py", "comparisons/reference/quantities.py"
 EFFECTS, MATCHING = "comparisons/mistakes/effects.py", "comparisons/diagnosis/matching.py"
+FACTORS = "comparisons/diagnosis/factors.py"
 PLANTED = "comparisons/studies/planted.py"
 NUMBERS, CAUSES = "comparisons/studies/numbers.py", "comparisons/studies/causes.py"
 WRONG = "comparisons/diagnosis/wrong.py"
@@ -63,8 +64,8 @@ CONSTANTS = (
     Constant(MATCHING, "NEARER = {}\n", "100", ("200", "50", "1")),
     Constant(MATCHING, "ROUNDED = {}\n", "8", ("16", "4", "1")),
     Constant(MATCHING, "FEWEST = {}\n", "6", ("12", "3")),
-    Constant(MATCHING, "SAME, NAMED = {}, 1e-9\n", "1e-6", ("2e-6", "0.5e-6")),
-    Constant(MATCHING, "SAME, NAMED = 1e-6, {}\n", "1e-9", ("2e-9", "0.5e-9")),
+    Constant(FACTORS, "SAME, NAMED = {}, 1e-9\n", "1e-6", ("2e-6", "0.5e-6")),
+    Constant(FACTORS, "SAME, NAMED = 1e-6, {}\n", "1e-9", ("2e-9", "0.5e-9")),
     Constant(MATCHING, "ROUGH = {}\n", "1e-4", ("2e-4", "0.5e-4")),
     Constant(MATCHING, "FINE = {}\n", "12", ("24", "6")),
     Constant("comparisons/subject/session.py", "TOGETHER = {}\n", "1e-5", ("2e-5", "0.5e-5")),

@@ -13,7 +13,7 @@ import pytest
 
 from comparisons.checks import hand_quantities
 from comparisons.diagnosis.diagnose import diagnose
-from comparisons.diagnosis.matching import factor_names
+from comparisons.diagnosis.factors import factor_names
 from comparisons.mistakes.effects import blind, effects
 from comparisons.mistakes.lineup import mistaken_steps
 from comparisons.mistakes.variants import Variant, applicable, pairs, singles

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_between, factor_of_all
+from comparisons.diagnosis.factors import factor_between
+from comparisons.diagnosis.matching import DERIVATIVES, explanations, factor_of_all
 from comparisons.diagnosis.patterns import Pattern, patterns_of, scaled_parts
 from comparisons.diagnosis.single_sample import read_off_single
 from comparisons.diagnosis.speech import Speech

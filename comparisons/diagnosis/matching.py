@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from comparisons.diagnosis.factors import SAME, coarse, common_factor, least_squares, written
 from comparisons.mistakes.effects import MARGIN, in_chunks
 from comparisons.mistakes.known import narrowed, widened
 from comparisons.mistakes.lineup import Lineup
@@ -30,15 +29,6 @@ NEARER = 100
 DERIVATIVES = ("delta", "gradient", "weight")
 # Of fewer derivatives one mistake or another gives any, under some factor.
 FEWEST = 6
-# Factors of two steps are the same where they agree to this, and have a name where they are it to this.
-SAME, NAMED = 1e-6, 1e-9
-# Or to so many units of rounding, where these are coarser: of float32, a part in 1e5. No test can see a factor of 2:
-# there factors agree to a part in 1e6, and those that have a name lie a part in 10 apart.
-COARSE = 64
-# Of 2, N, m_L and m_0 in a factor, the simplest first.
-POWERS = sorted(
-    product((1, -1, 0), (2, 1, -1, -2, 0), (1, -1, 0), (1, -1, 0)), key=lambda powers: sum(map(abs, powers))
-)
 # Difference quotients are right to at least so large a part of the largest number.
 ROUGH = 1e-4
 # They have fewer digits than this: the best round by 1e-12 of their size.
@@ -177,9 +167,9 @@ def factor_of_all(trials: Sequence[Trial]) -> tuple[str, str]:
     fits, _, factors = _scaled_fit_of([Variant(())], trials)
     told = [(problem, float(factor[0])) for problem, factor in factors if factor[0]]
     name = common_factor(told) if fits.all() else ""
-    if not name or not np.allclose([factor for _, factor in told], told[0][1], _coarse(told[0][0], SAME), 0.0):
+    if not name or not np.allclose([factor for _, factor in told], told[0][1], coarse(told[0][0], SAME), 0.0):
         return name, ""
-    number = _written(told[0][1], told[0][0])
+    number = written(told[0][1], told[0][0])
     return number, "" if name.lstrip("-").isdecimal() or name == number else name
 
 
@@ -240,8 +230,8 @@ def _scaled_resemblance(
         mine = np.broadcast_to(mistaken[key].astype(np.float64), (count, *actual.shape)) - start
         sides.append((actual - start, mine, expected - start, tolerance))
     with np.errstate(all="ignore"):
-        factor = _least_squares([(actual, mine) for actual, mine, _, _ in sides], count)
-        of_right = _least_squares([(actual, expected[np.newaxis]) for actual, _, expected, _ in sides], 1)
+        factor = least_squares([(actual, mine) for actual, mine, _, _ in sides], count)
+        of_right = least_squares([(actual, expected[np.newaxis]) for actual, _, expected, _ in sides], 1)
         fit, near = np.ones(count, bool), np.zeros(count, bool)
         for actual, mine, expected, tolerance in sides:
             axes, by = tuple(range(1, mine.ndim)), (-1, *(1 for _ in actual.shape))
@@ -254,66 +244,6 @@ def _scaled_resemblance(
             fit &= (to_mistake <= allowed).all(axis=axes)
             near |= ((to_right > allowed) & (to_right >= NEARER * to_mistake)).any(axis=axes)
     return factor, fit, near
-
-
-def _least_squares(sides: Sequence[tuple[FloatArray, FloatArray]], count: int) -> FloatArray:
-    """The factor by which the second of all sides comes nearest to the first, for each of a stack."""
-    products, squares = np.zeros(count), np.zeros(count)
-    for actual, mine in sides:
-        axes = tuple(range(1, mine.ndim))
-        # Each quantity counts the same, however large it is.
-        size = np.square(mine).sum(axis=axes)
-        products += np.where(size > 0, (actual * mine).sum(axis=axes) / size, 0.0)
-        squares += size > 0
-    return np.where(squares > 0, products / np.fmax(squares, 1), 0.0)
-
-
-def factor_between(actual: FloatArray, expected: FloatArray, tolerance: FloatArray) -> float | None:
-    """Return the factor that all actual numbers have in common; None where there is none, or nothing to tell it from.
-
-    Where both numbers are 0, any factor will do.
-    """
-    if not (np.abs(expected) > tolerance).any() or not np.isfinite(actual).all():
-        return None
-    factor = float(_least_squares([(actual, expected[np.newaxis])], 1)[0])
-    allowed = MARGIN * max(1.0, abs(factor)) * tolerance
-    return factor if (distance(actual, factor * expected) <= allowed).all() else None
-
-
-def common_factor(factors: Sequence[tuple[Problem, float]]) -> str:
-    """Return what the factors of all steps have in common, in terms of 2, N, m_L and m_0, or as a number; else ""."""
-    names = [factor_names(factor, problem) for problem, factor in factors]
-    for name in names[0] if names else ():
-        if all(name in others for others in names):
-            return name
-    values = [factor for _, factor in factors]
-    same = bool(values) and np.allclose(values, values[0], rtol=_coarse(factors[0][0], SAME), atol=0.0)
-    return _written(values[0], factors[0][0]) if same else ""
-
-
-def _coarse(problem: Problem, near: float) -> float:
-    """How near two factors must be, which are no better than the numbers that they are found from."""
-    return max(near, COARSE * float(np.finfo(problem.inputs.dtype).eps))
-
-
-def _written(factor: float, problem: Problem) -> str:
-    return f"{factor:.{5 if problem.inputs.dtype == np.float32 else 10}g}"
-
-
-def factor_names(factor: float | None, problem: Problem) -> list[str]:
-    """Return the factor in terms of 2, N, m_L and m_0, the simplest first; on other sizes others of these fail."""
-    if factor is None:
-        return []
-    sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
-    names = []
-    for powers in POWERS:
-        value = math.prod(float(size) ** power for size, power in zip(sizes.values(), powers, strict=True))
-        if abs(abs(factor) - value) <= _coarse(problem, NAMED) * value:
-            parts = [(name + "^2" * (abs(power) > 1), power) for name, power in zip(sizes, powers, strict=True)]
-            above = " ".join(name for name, power in parts if power > 0) or "1"
-            below = " ".join(name for name, power in parts if power < 0)
-            names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
-    return names
 
 
 # To a few digits alone: finite differences, an epsilon.

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparisons.diagnosis.matching import ROUNDED, common_factor, factor_between
+from comparisons.diagnosis.factors import common_factor, factor_between
+from comparisons.diagnosis.matching import ROUNDED
 from comparisons.diagnosis.wrong import Wrong
 from comparisons.mistakes.seams import Seams
 from comparisons.reference.quantities import Problem, quantity_name
