@@ -31,7 +31,8 @@ def least_squares(sides: Sequence[tuple[FloatArray, FloatArray]], count: int) ->
         axes = tuple(range(1, mine.ndim))
         # Each quantity counts the same, however large it is.
         size = np.square(mine).sum(axis=axes)
-        products += np.where(size > 0, (actual * mine).sum(axis=axes) / size, 0.0)
+        with np.errstate(all="ignore"):
+            products += np.where(size > 0, (actual * mine).sum(axis=axes) / size, 0.0)
         squares += size > 0
     return np.where(squares > 0, products / np.fmax(squares, 1), 0.0)
 
