@@ -221,46 +221,62 @@ def check(
     >>> check(doubled).diagnosis.mistakes
     ('no_half',)
     """
-    checking.yes_or_no("biases", biases)
-    checking.yes_or_no("strict", strict)
-    checking.yes_or_no("online", online)
+    options = {
+        "layout": layout,
+        "biases": biases,
+        "activation": activation,
+        "cost": cost,
+        "reduction": reduction,
+        "l2": l2,
+        "online": online,
+        "sizes": sizes,
+        "batch": batch,
+        "dtype": dtype,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "strict": strict,
+    }
+    return checked(backprop, options, _call_of_check)
+
+
+def checked(
+    backprop: Callable[..., Any], options: Mapping[str, Any], written: Callable[[str, Mapping[str, Any]], str]
+) -> Comparison:
+    """Check somebody's own backpropagation, as `check` does.
+
+    Parameters
+    ----------
+    options : all options of `check`, by name
+    written : writes how to check it with these options: a call of `check` of the function's name, or a command
+    """
+    for name in ("biases", "strict", "online"):
+        checking.yes_or_no(name, options[name])
+    sizes, batch, rate = options["sizes"], options["batch"], options["learning_rate"]
+    cost, reduction, l2, online = (options[name] for name in ("cost", "reduction", "l2", "online"))
+    biases, layout, activation = (options[name] for name in ("biases", "layout", "activation"))
     adapter = None
+    dtype = np.dtype(options["dtype"])
     if isinstance(backprop, type) and not arguments_of(backprop).weights_by_name:
         if layout is not None:
             raise ValueError(f"layout is {layout!r}: a class shows its own, expected None")
         try:
             backprop = adapter = met_half_way(backprop)
         except ImplementationError as failure:
-            return Comparison((), sizes=(), activation=(), dtype=str(np.dtype(dtype)), findings=(str(failure),))
+            return Comparison((), sizes=(), activation=(), dtype=str(dtype), findings=(str(failure),))
     has_biases, kept = (biases and adapter.layout.biases, adapter.layout.name) if adapter else (biases, layout)
     implementation = Implementation(backprop, kept or "note", reduction, has_biases)
-    _check_options(learning_rate)
+    _check_options(rate)
     if batch is not None:
         checking.count("batch", batch)
     names = activation if isinstance(activation, str) else tuple(activation)
-    dtype = np.dtype(dtype)
     # A sum is N times the mean, but for a penalty, which is no sum over the samples.
     stated = Statement(cost, reduction if l2 else "mean", l2, has_biases)
     summed = "mean" if l2 or online else reduction
     shape = None if sizes is None else _whole(sizes)
-    options = {
-        "layout": layout,
-        "biases": biases,
-        "activation": names,
-        "cost": cost,
-        "reduction": reduction,
-        "l2": l2,
-        "online": online,
-        "sizes": shape,
-        "batch": batch,
-        "dtype": np.float64 if dtype == np.float64 else str(dtype),
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "strict": strict,
-    }
+    as_given = {**options, "activation": names, "sizes": shape, "dtype": str(dtype)}
 
     def call(instead: Mapping[str, Any]) -> str:
-        return f"check({implementation.name}{_told({**options, **instead}, check)})"
+        return written(implementation.name, {**as_given, **instead})
 
     if adapter and sizes is None:
         shape = adapter.sizes
@@ -274,8 +290,8 @@ def check(
         sizes=shape,
         batch=batch,
         dtype=dtype,
-        rate=float(learning_rate),
-        seed=seed,
+        rate=float(rate),
+        seed=options["seed"],
         one_rate=not implementation.takes_rate,
         call=call,
     )
@@ -299,7 +315,7 @@ def check(
         find_blind=partial(blind, seen.usual),
         misshapen=frozenset(key for trial in seen.trials for key in trial.misshapen),
         never_asked=never_asked(seen.asked) if seen.is_right else "",
-        strict=strict,
+        strict=options["strict"],
     )
 
 
@@ -345,6 +361,11 @@ def _told(options: Mapping[str, Any], function: Callable[..., Any]) -> str:
     defaults = _parameters(function)
     others = {name: value for name, value in options.items() if value != defaults[name].default}
     return "".join(f", {name}={value!r}" for name, value in others.items())
+
+
+def _call_of_check(name: str, options: Mapping[str, Any]) -> str:
+    dtype = np.float64 if options["dtype"] == "float64" else options["dtype"]
+    return f"check({name}{_told({**options, 'dtype': dtype}, check)})"
 
 
 @cache

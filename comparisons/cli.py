@@ -8,14 +8,14 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from comparisons.checks import check
+from comparisons.checks import checked
 from comparisons.diagnosis.hint import LEVELS, hint
 from comparisons.output import page, report
 from comparisons.output.outcome import Outcome
@@ -367,24 +367,25 @@ def _check(options: argparse.Namespace) -> Outcome:
     if options.target.endswith(".toml"):
         _refuse(options, (*OF_FUNCTION, "hint"), "with a worked example")
         return worked.outcome(read_example(options.target))
-    comparison = check(load(options.target), **{name: getattr(options, name) for name in OF_FUNCTION})
+    stated = {name: getattr(options, name) for name in OF_FUNCTION}
+    comparison = checked(load(options.target), stated, partial(_again, options))
     if options.hint != "fix":
         # The tables, and the page, have what autograd says.
         _refuse(options, ("html",), f"with --hint {options.hint}")
         return compare.hinted(comparison, hint(comparison, options.hint, options.reduction == "sum"))
-    return compare.of_one(replace(comparison, replay=_again(options)), f"{options.target} beside autograd")
+    return compare.of_one(comparison, f"{options.target} beside autograd")
 
 
-def _again(options: argparse.Namespace) -> str:
-    """The command that checks the function again."""
+def _again(options: argparse.Namespace, _: str, stated: Mapping[str, Any]) -> str:
+    """The command that checks the function again, with these options."""
     said = ["handnet", "check", options.target]
-    for name, value in _changed(options, OF_FUNCTION):
+    for name, value in _changed(argparse.Namespace(**{**vars(options), **stated}), OF_FUNCTION):
         said += [_flag(name)] if isinstance(value, bool) else [_flag(name), _written(value)]
     return shlex.join(said)
 
 
 def _written(value: Any) -> str:
-    return ",".join(map(str, value if isinstance(value, tuple) else (value,)))
+    return ",".join(map(str, value if isinstance(value, (tuple, list)) else (value,)))
 
 
 def _grade(options: argparse.Namespace) -> Outcome:

@@ -297,3 +297,15 @@ def test_a_file_that_changes_the_folder_does_not_move_the_reports(tmp_path, monk
     assert main(["check", "mine.py:backprop", "--out", "reports"]) == 0
     assert (tmp_path / "reports" / "comparison.csv").exists()
     assert capsys.readouterr().out.rstrip().endswith("-> reports")
+
+
+def test_what_to_call_next_is_a_command_on_the_command_line(tmp_path, capsys):
+    (tmp_path / "own.py").write_text(
+        "from handnet import Network\n\ndef doubled(weights, inputs, targets):\n"
+        "    return [2 * len(inputs) * g for g in Network(weights).backprop(inputs, targets).gradients]\n"
+    )
+    target = f"{tmp_path}/own.py:doubled"
+    assert main(["check", target, "--dtype", "float32", "--out", str(tmp_path)]) == 1
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Next: "))
+    assert line == f"Next: handnet check {target} --cost squared_error --reduction sum --dtype float32"
+    assert main([*line.removeprefix("Next: handnet ").split(), "--out", str(tmp_path)]) == 0

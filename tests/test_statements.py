@@ -108,6 +108,16 @@ def test_what_is_right_to_some_digits_only_is_said_to_be():
     assert first_line(check(rounded)) == f"{SAID}cost='squared_error', to 7 digits only"
 
 
+@pytest.mark.parametrize(("off", "digits"), [(0.0, ""), (3e-6, ""), (1e-5, ", to 5 digits only")])
+def test_what_is_right_to_float32_is_so_to_all_digits_there(off, digits):
+    def doubled(weights, inputs, targets):
+        return [(2 + 2 * off * i) * g for i, g in enumerate(gradients_of()(weights, inputs, targets))]
+
+    comparison = check(doubled, dtype=np.float32)
+    assert first_line(comparison) == f"{SAID}cost='squared_error'{digits}"
+    assert not any("plain lists" in remark for remark in comparison.remarks)
+
+
 @pytest.mark.parametrize("factor", [1.5, 0.3, -0.7])
 def test_a_factor_that_no_cost_has_is_no_statement(factor):
     assert not first_line(check(gradients_of(factor=factor))).startswith("consistent")

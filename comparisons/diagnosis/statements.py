@@ -23,6 +23,8 @@ from handnet.activations import FloatArray
 # What lies as near as this to what it is made of, of its own size, is made of it: to the last digits; or to so many
 # digits as finite differences and a small epsilon leave.
 NEAR, NEARLY = 1e-10, 1e-5
+# Or to so many units of rounding, where these are coarser.
+UNITS = 16
 # Numbers that are found, and not computed, agree with each other as well as this.
 ALIKE = 1e-4
 SQUARED = {"half_squared_error": 1.0, "squared_error": 2.0, "mean_squared_error": 2.0}
@@ -63,7 +65,7 @@ class Otherwise:
     ----------
     options : of check, in the place of those that were stated
     more : what no option says
-    off : how far it is from right, of its size
+    off : how far it is from right, of its size; 0 where that is rounding
     """
 
     options: Mapping[str, Any]
@@ -83,7 +85,7 @@ class Otherwise:
         call : writes the call of check with these options
         """
         written = [self.written] if self.options else []
-        digits = [] if self.off < NEAR else [f"to {int(-np.log10(self.off))} digits only"]
+        digits = [f"to {int(-np.log10(self.off))} digits only"] if self.off else []
         line = f"{CONSISTENT}{', '.join([*written, *self.more, *digits])}"
         if ONES in self.more:
             rest = [said for said in self.more if said != ONES]
@@ -229,7 +231,8 @@ def _told(
     more += penalty[1]
     if penalty[0] and penalty[0] != problem.stated.l2:
         options["l2"] = penalty[0]
-    return Otherwise(options, more, max(part.off for part, _ in found)) if options or more else None
+    near, off = max(NEAR, UNITS * float(np.finfo(problem.inputs.dtype).eps)), max(part.off for part, _ in found)
+    return Otherwise(options, more, off if off >= near else 0.0) if options or more else None
 
 
 def _factors(found: Sequence[tuple[Parts, Problem]], cost: str) -> Iterator[tuple[int, str, str]]:

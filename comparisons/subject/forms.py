@@ -55,8 +55,8 @@ class Form:
 
     @property
     def is_rare(self) -> bool:
-        """Whether few hand their samples and biases out so."""
-        return self.classes or self.vector or self.layout.thresholds
+        """Whether few hand their samples and biases out so, or other digits are computed of them."""
+        return self.classes or self.vector or self.plain or self.layout.thresholds
 
     def parts(self, weights: Sequence[FloatArray], inputs: FloatArray, targets: FloatArray) -> dict[str, Any]:
         """Return copies of the weights and samples, by the role of the argument that they are for."""
