@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -74,13 +75,19 @@ def factor_names(factor: float | None, problem: Problem) -> list[str]:
     """Return the factor in terms of 2, N, m_L and m_0, the simplest first; on other sizes others of these fail."""
     if factor is None:
         return []
-    sizes = {"2": 2, "N": problem.inputs.shape[-2], "m_L": problem.sizes[-1], "m_0": problem.sizes[0]}
+    names, values = _powers(problem.inputs.shape[-2], problem.sizes[-1], problem.sizes[0])
+    near = np.abs(abs(factor) - values) <= coarse(problem, NAMED) * values
+    return [("-" if factor < 0 else "") + names[i] for i in np.flatnonzero(near)]
+
+
+@cache
+def _powers(samples: int, outputs: int, inputs: int) -> tuple[list[str], FloatArray]:
+    """What can be made of 2, N, m_L and m_0, and how much it is."""
+    sizes = {"2": 2.0, "N": float(samples), "m_L": float(outputs), "m_0": float(inputs)}
     names = []
     for powers in POWERS:
-        value = math.prod(float(size) ** power for size, power in zip(sizes.values(), powers, strict=True))
-        if abs(abs(factor) - value) <= coarse(problem, NAMED) * value:
-            parts = [(name + "^2" * (abs(power) > 1), power) for name, power in zip(sizes, powers, strict=True)]
-            above = " ".join(name for name, power in parts if power > 0) or "1"
-            below = " ".join(name for name, power in parts if power < 0)
-            names.append(("-" if factor < 0 else "") + above + (f" / {below}" if below else ""))
-    return names
+        parts = [(name + "^2" * (abs(power) > 1), power) for name, power in zip(sizes, powers, strict=True)]
+        above = " ".join(name for name, power in parts if power > 0) or "1"
+        below = " ".join(name for name, power in parts if power < 0)
+        names.append(above + (f" / {below}" if below else ""))
+    return names, np.array([math.prod(map(pow, sizes.values(), powers)) for powers in POWERS])

@@ -14,6 +14,9 @@ from comparisons.mistakes.variants import Variant, combined, seams_of
 from comparisons.reference.quantities import Problem, Quantities
 from handnet.activations import FloatArray
 
+# Mistakes, each with the numbers of the variants that make it.
+Groups = list[tuple[type[Seams], NDArray[np.intp]]]
+
 
 class Lineup:
     """Many variants side by side, step after step: arrays get a leading axis of variants where these differ.
@@ -30,7 +33,7 @@ class Lineup:
         self.variants = tuple(variants)
         self.misfits: dict[int, str] = {}
         self._gradients: dict[int, FloatArray] = {}
-        self._groups: dict[tuple[str, int], list[tuple[type[Seams], NDArray[np.intp]]]] = {}
+        self._groups: dict[tuple[str, int], Groups] | None = None
 
     def run(self, problem: Problem, weights: Sequence[FloatArray] | None = None) -> Quantities:
         """Return every quantity of the next step; `weights` may differ from variant to variant.
@@ -62,14 +65,23 @@ class Lineup:
         """Return every quantity of the next step without taking it; targets too may differ from variant to variant."""
         return _Together(self, problem, weights, self._gradients).run()
 
-    def groups(self, seam: str, l: int, top: int) -> list[tuple[type[Seams], NDArray[np.intp]]]:
+    def groups(self, seam: str, l: int, top: int) -> Groups:
         """Return the mistakes made at this seam of layer l, each with the numbers of the variants that make it."""
-        if (seam, l) not in self._groups:
-            members: dict[tuple[str, ...], list[int]] = {}
-            for i, variant in enumerate(self.variants):
-                members.setdefault(seams_of(variant, top).get((seam, l), ()), []).append(i)
-            self._groups[seam, l] = [(combined(names), np.array(mine)) for names, mine in members.items() if names]
-        return self._groups[seam, l]
+        if self._groups is None:
+            self._groups = _grouped(self.variants, top)
+        return self._groups.get((seam, l), [])
+
+
+def _grouped(variants: Sequence[Variant], top: int) -> dict[tuple[str, int], Groups]:
+    """The mistakes by the seam and layer where they are made."""
+    members: dict[tuple[str, int], dict[tuple[str, ...], list[int]]] = {}
+    for i, variant in enumerate(variants):
+        for place, names in seams_of(variant, top).items():
+            members.setdefault(place, {}).setdefault(names, []).append(i)
+    return {
+        place: [(combined(names), np.array(mine)) for names, mine in by_names.items()]
+        for place, by_names in members.items()
+    }
 
 
 def alone(quantities: Quantities, i: int, problem: Problem) -> Quantities:

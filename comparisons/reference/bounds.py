@@ -410,6 +410,7 @@ def _writes(argument: Any) -> bool:
     return argument.alias_info is not None and argument.alias_info.is_write
 
 
+@cache  # torch makes its table anew whenever it is asked
 def _decomposition(known: _Known) -> Callable[..., Any] | None:
     """How torch itself takes an operation apart, if it does."""
     from torch._decomp import core_aten_decompositions, decomposition_table  # seldom needed
