@@ -249,6 +249,57 @@ def checked(
     options : all options of `check`, by name
     written : writes how to check it with these options: a call of `check` of the function's name, or a command
     """
+    try:
+        implementation, setting = _posed(backprop, options, written)
+    except ImplementationError as failure:
+        dtype = str(np.dtype(options["dtype"]))
+        return Comparison((), sizes=(), activation=(), dtype=dtype, findings=(str(failure),))
+    with np.errstate(all="ignore"):
+        seen = examined(implementation, setting)
+    problem = seen.problem
+    return Comparison(
+        tuple(m for session in seen.sessions for m in session.measured),
+        sizes=problem.sizes,
+        activation=problem.activation,
+        dtype=str(setting.dtype),
+        replay=setting.call({}),
+        diagnosis=seen.diagnosis,
+        findings=seen.findings,
+        remarks=seen.remarks,
+        problems={
+            (session.probe.name, step): truth.problem
+            for session in seen.sessions
+            for step, truth in enumerate(session.probe.truths, start=1)
+        },
+        find_blind=partial(blind, seen.usual),
+        misshapen=frozenset(key for trial in seen.trials for key in trial.misshapen),
+        never_asked=never_asked(seen.asked) if seen.is_right else "",
+        strict=options["strict"],
+    )
+
+
+def pose(**options: Any) -> None:
+    """Make the questions that `check` would ask, whoever is asked, and so check its options.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one of them makes no sense.
+    """
+
+    def anybody(weights: Any, inputs: Any, targets: Any) -> None:
+        """It is never called."""
+
+    defaults = {name: parameter.default for name, parameter in _parameters(check).items() if name != "backprop"}
+    _, setting = _posed(anybody, {**defaults, **options}, _call_of_check)
+    for sizes in setting.shapes:
+        setting.probe(sizes)
+
+
+def _posed(
+    backprop: Callable[..., Any], options: Mapping[str, Any], written: Callable[[str, Mapping[str, Any]], str]
+) -> tuple[Implementation, Setting]:
+    """Who is asked, and what."""
     for name in ("biases", "strict", "online"):
         checking.yes_or_no(name, options[name])
     sizes, batch, rate = options["sizes"], options["batch"], options["learning_rate"]
@@ -259,10 +310,7 @@ def checked(
     if isinstance(backprop, type) and not arguments_of(backprop).weights_by_name:
         if layout is not None:
             raise ValueError(f"layout is {layout!r}: a class shows its own, expected None")
-        try:
-            backprop = adapter = met_half_way(backprop)
-        except ImplementationError as failure:
-            return Comparison((), sizes=(), activation=(), dtype=str(dtype), findings=(str(failure),))
+        backprop = adapter = met_half_way(backprop)
     has_biases, kept = (biases and adapter.layout.biases, adapter.layout.name) if adapter else (biases, layout)
     implementation = Implementation(backprop, kept or "note", reduction, has_biases)
     _check_options(rate)
@@ -295,28 +343,7 @@ def checked(
         one_rate=not implementation.takes_rate,
         call=call,
     )
-    with np.errstate(all="ignore"):
-        seen = examined(implementation, setting)
-    problem = seen.problem
-    return Comparison(
-        tuple(m for session in seen.sessions for m in session.measured),
-        sizes=problem.sizes,
-        activation=problem.activation,
-        dtype=str(dtype),
-        replay=call({}),
-        diagnosis=seen.diagnosis,
-        findings=seen.findings,
-        remarks=seen.remarks,
-        problems={
-            (session.probe.name, step): truth.problem
-            for session in seen.sessions
-            for step, truth in enumerate(session.probe.truths, start=1)
-        },
-        find_blind=partial(blind, seen.usual),
-        misshapen=frozenset(key for trial in seen.trials for key in trial.misshapen),
-        never_asked=never_asked(seen.asked) if seen.is_right else "",
-        strict=options["strict"],
-    )
+    return implementation, setting
 
 
 def assert_matches_autograd(

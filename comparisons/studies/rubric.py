@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from comparisons.checks import check
+from comparisons.checks import check, pose
 from comparisons.diagnosis.examination import JUDGED
 from comparisons.diagnosis.hint import LEVELS, first_wrong, hint, unanswered
 from comparisons.reference.quantities import Key, quantity_name
@@ -233,7 +233,7 @@ def rubric_of(source: Mapping[str, Any]) -> Rubric:
             raise ValueError(f"{name} is {source[name]!r}: expected one of {', '.join(known)}")
     options = {name: _hashable(source[name]) for name in OPTIONS if name in source}
     # The questions are made, and with them every option checked, before anybody's code is asked.
-    check(_no_answer, **options)
+    pose(**options)
     top = _layers(options)
     entries = tuple(
         _entry(name, points, table, top) for table in TABLES for name, points in source.get(table, {}).items()
@@ -241,10 +241,6 @@ def rubric_of(source: Mapping[str, Any]) -> Rubric:
     if not math.fsum(entry.points for entry in entries) > 0:
         raise ValueError("there are no points: expected a table [points] or [equations], such as gradient = 2")
     return Rubric(entries, options, source.get("hint", LEVELS[0]), source.get("visibility", VISIBILITY[0]), source)
-
-
-def _no_answer(weights: Any, inputs: Any, targets: Any) -> None:
-    pass
 
 
 def _hashable(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ SAMPLES = 6
 QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 # How often to draw again where some mistake does not show, as where a relu is dead.
 DRAWS = 8
+# A network with more weights takes long, and is drawn once.
+SMALL = 2000
 # What is asked once more of code that was right so far: layers, the widest of them, samples, the size of z (a sigmoid
 # saturates, and not even e^2z overflows in float32), and how far targets lie from [0, 1].
 DEEP, WIDE, MANY, LARGE, FAR = 4, 12, 61, 40.0, 1000.0
@@ -89,7 +91,8 @@ def probe(
     if batch is not None and batch < 1:
         raise ValueError(f"batch is {batch}: expected 1 or more")
     fewest: tuple[str, ...] | None = None
-    for draw in range(DRAWS):
+    draws = DRAWS if sum(m * n for m, n in pairwise(sizes)) <= SMALL else 1
+    for draw in range(draws):
         rng = np.random.default_rng([seed, draw])
         net = Network.random(sizes, rng=rng, activation=activation, dtype=dtype, **asdict(stated))
         if abs(learning_rate) > np.finfo(net.dtype).max:
