@@ -7,9 +7,9 @@ BIN := .venv/bin
 compare: .venv/installed
 	$(BIN)/handnet compare --html
 
-# On all cores; a file of tests stays in one process.
+# A process of one thread on each core; a file of tests stays in one process.
 test: .venv/installed
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests
