@@ -128,13 +128,13 @@ def _compared(
     for step, (inputs, targets) in enumerate(batches, start=1):
         problem = _problem(network, inputs, targets, learning_rate, options)
         raw, updated = hand_quantities(network, problem)
-        given, misfits = shaped(problem, raw)
+        actual, misfits = shaped(problem, raw)
         misshapen += misfits.items()
         truth = Truth(problem)
         truths.append(truth)
-        rows = measure(truth, given, case=case, step=step)
+        rows = measure(truth, actual, case=case, step=step)
         measured += rows
-        trial = Trial((truth,), (given,), case, step, frozenset(misfits))
+        trial = Trial((truth,), (actual,), case, step, frozenset(misfits))
         first = trial if first is None else first.then(trial) if step == 2 else first
         last = trial if last is None else last.of_last_step().then(trial)
         if diagnosis is None and any(m.is_wrong for m in rows):
@@ -145,7 +145,7 @@ def _compared(
         alone = truth.run if alone is None else truth.run_from(alone.updated)
         pairs = zip(network.weights, alone.updated, strict=True)
         drift = max(float(distance(hand.astype(np.float64), torch).max()) for hand, torch in pairs)
-        training.append((case, step, float(given["cost", None].mean()), float(alone.cost.mean()), drift))
+        training.append((case, step, float(actual["cost", None].mean()), float(alone.cost.mean()), drift))
     find_together(truths)
     return Comparison(
         tuple(measured),
@@ -255,25 +255,25 @@ def checked(
         dtype = str(np.dtype(options["dtype"]))
         return Comparison((), sizes=(), activation=(), dtype=dtype, findings=(str(failure),))
     with np.errstate(all="ignore"):
-        seen = examined(implementation, setting)
-    problem = seen.problem
+        examination = examined(implementation, setting)
+    problem = examination.problem
     return Comparison(
-        tuple(m for session in seen.sessions for m in session.measured),
+        tuple(m for session in examination.sessions for m in session.measured),
         sizes=problem.sizes,
         activation=problem.activation,
         dtype=str(setting.dtype),
         replay=setting.call({}),
-        diagnosis=seen.diagnosis,
-        findings=seen.findings,
-        remarks=seen.remarks,
+        diagnosis=examination.diagnosis,
+        findings=examination.findings,
+        remarks=examination.remarks,
         problems={
             (session.probe.name, step): truth.problem
-            for session in seen.sessions
+            for session in examination.sessions
             for step, truth in enumerate(session.probe.truths, start=1)
         },
-        find_blind=partial(blind, seen.usual),
-        misshapen=frozenset(key for trial in seen.trials for key in trial.misshapen),
-        never_asked=never_asked(seen.asked) if seen.is_right else "",
+        find_blind=partial(blind, examination.usual),
+        misshapen=frozenset(key for trial in examination.trials for key in trial.misshapen),
+        never_asked=never_asked(examination.questions) if examination.is_right else "",
         strict=options["strict"],
     )
 
@@ -419,10 +419,10 @@ def hand_quantities(network: Network, problem: Problem) -> tuple[Quantities, Net
         fit = all(np.shape(g) == problem.shape(key) for key, g in zip(keys, result.gradients, strict=True))
         gradients = tuple(np.copy(g) for g in result.gradients)
         updated = network.update(gradients, problem.learning_rate, problem.train_biases) if fit else None
-    given = in_order(
+    actual = in_order(
         result.activations[1:], result.cost, result.deltas, result.gradients, updated.weights if updated else ()
     )
-    return given, updated
+    return actual, updated
 
 
 def _check_counts(result: Pass, top: int) -> None:
@@ -430,8 +430,8 @@ def _check_counts(result: Pass, top: int) -> None:
     for name, count in expected.items():
         part = getattr(result, name)
         if not isinstance(part, (tuple, list)) or len(part) != count:
-            given = f"{len(part)} {name}" if isinstance(part, (tuple, list)) else f"{name} {part!r}"
-            raise ValueError(f"backprop returned {given}: expected {count}, one per layer")
+            returned = f"{len(part)} {name}" if isinstance(part, (tuple, list)) else f"{name} {part!r}"
+            raise ValueError(f"backprop returned {returned}: expected {count}, one per layer")
 
 
 def _problem(

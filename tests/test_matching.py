@@ -34,7 +34,7 @@ def mistaken(problem, *mistakes, placement="everywhere"):
 def explained(*asked, **others):
     """The explanations of what was given for these problems, as text."""
     trials = [Trial((Truth(problem),), (given,), case=str(i), **others) for i, (problem, given) in enumerate(asked)]
-    judged = [m for trial in trials for m in measure(trial.truths[0], trial.given[0], case=trial.case)]
+    judged = [m for trial in trials for m in measure(trial.truths[0], trial.actual[0], case=trial.case)]
     return [str(variant) for variant in explanations(trials, next(m for m in judged if m.verdict == "wrong"))]
 
 

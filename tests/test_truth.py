@@ -56,7 +56,7 @@ def test_both_ways_give_the_same_bounds_of_one_equation(truths):
     for truth in truths:
         local = Local(truth, truth.run.quantities())
         for key in truth.run.quantities():
-            upstream = [local.given[above] for above in local.upstream(key)]
+            upstream = [local.actual[above] for above in local.upstream(key)]
             (value, bound), (other, others) = (
                 way.local(key, upstream) for way in (truth.bounding, ByOperations(truth))
             )

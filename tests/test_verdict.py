@@ -473,12 +473,12 @@ def test_a_trial_is_taken_apart_and_put_together():
     )
     second = Trial((truth,), ({gradient: 3.0},), "there", 2, frozenset({gradient}), frozenset({cost}), summed=True)
     both = first.then(second)
-    assert both.given == ({gradient: 1.0, cost: 2.0}, {gradient: 3.0})
+    assert both.actual == ({gradient: 1.0, cost: 2.0}, {gradient: 3.0})
     assert both.misshapen == both.turned == {gradient, cost}
     assert (both.case, both.step, both.layout, both.summed, len(both.truths)) == ("here", 1, "linear", False, 2)
-    assert both.where(cost.__ne__).given == ({gradient: 1.0}, {gradient: 3.0})
+    assert both.where(cost.__ne__).actual == ({gradient: 1.0}, {gradient: 3.0})
     last = both.of_last_step()
-    assert (last.given, last.step, last.truths) == (({gradient: 3.0},), 2, (truth,))
+    assert (last.actual, last.step, last.truths) == (({gradient: 3.0},), 2, (truth,))
     assert replace(both, step=5).of_last_step().step == 6
     answers = list(replace(both, misshapen=frozenset({cost})).answers())
     assert [answer[:3] for answer in answers] == [(0, gradient, 1.0), (1, gradient, 3.0)]
@@ -487,7 +487,7 @@ def test_a_trial_is_taken_apart_and_put_together():
     with pytest.raises(FrozenInstanceError):
         both.step = 3
     with pytest.raises(ValueError, match="shorter"):
-        list(replace(both, given=both.given[:1]).answers())
+        list(replace(both, actual=both.actual[:1]).answers())
 
 
 def test_of_a_trial_the_first_step_with_one_sample_is_taken_alone():
@@ -495,9 +495,9 @@ def test_of_a_trial_the_first_step_with_one_sample_is_taken_alone():
     several = [replace(whole, inputs=whole.inputs[:n], targets=whole.targets[:n]) for n in (4, 2, 1, 1, 3)]
     truths, given = tuple(map(Truth, several)), tuple({("cost", None): float(i)} for i in range(5))
     single = Trial(truths, given, step=2).of_single_samples()
-    assert (single.truths, single.given, single.step) == (truths[2:3], given[2:3], 4)
+    assert (single.truths, single.actual, single.step) == (truths[2:3], given[2:3], 4)
     none = Trial(truths[:2], given[:2]).of_single_samples()
-    assert (none.truths, none.given) == ((), ())
+    assert (none.truths, none.actual) == ((), ())
 
 
 def test_what_came_in_another_shape_or_transposed_has_another_shape():
@@ -517,4 +517,4 @@ def test_one_network_of_a_stack_is_asked_and_answers_alone():
     alone = trial.of_network((2,))
     assert alone.stack_axes == 0
     assert (alone.truths[0].problem.weights[0] == problem.weights[0][2]).all()
-    assert (alone.given[0]["gradient", 1] == trial.given[0]["gradient", 1][2]).all()
+    assert (alone.actual[0]["gradient", 1] == trial.actual[0]["gradient", 1][2]).all()

@@ -121,7 +121,7 @@ def _explained(variants: Sequence[Variant], seen: Wrong, read_off: Wrong | None,
     if variants[0].factor:
         # The factor is wrong before it, and is no mistake.
         key, how = origin, ", but for a factor"
-    elif origin[0] not in {key[0] for trial in trials for step in trial.given for key in step}:
+    elif origin[0] not in {key[0] for trial in trials for step in trial.actual for key in step}:
         # The explanation says where it is made, though that was not given.
         key, how = origin, ", as far as what was returned shows"
         if read_off and read_off.key == origin:
@@ -144,7 +144,7 @@ def _wrong_array(variant: Variant, origin: Key, trial: Trial) -> tuple[Wrong | N
     """The array that the mistakes make wrong first, of the first step at which that shows; and the factor over it."""
     lineup, factor = Lineup([variant]), 1.0
     array: Wrong | None = None
-    for truth, answer in zip(trial.truths, trial.given, strict=True):
+    for truth, answer in zip(trial.truths, trial.actual, strict=True):
         mistaken = alone(lineup.run(truth.problem), 0, truth.problem)
         if lineup.misfits:
             return None, 1.0
@@ -191,14 +191,14 @@ def _factor_of_all(first: Key, trials: Sequence[Trial]) -> Pattern | None:
 
 def _factor_of_parts(first: Key, trials: Sequence[Trial]) -> Pattern | None:
     """What to say where some gradients, or a part of some, are autograd's but for a factor, and all else is right."""
-    quantities = {key[0] for trial in trials for step in trial.given for key in step}
+    quantities = {key[0] for trial in trials for step in trial.actual for key in step}
     alone = first[0] == "gradient" or (first[0] == "weight" and "gradient" not in quantities)
     return scaled_parts(first[0], trials) if alone else None
 
 
 def _could_come_from_above(key: Key, trials: Sequence[Trial]) -> bool:
     """Whether the cause may lie in activations or deltas that were not given."""
-    kinds = {quantity for trial in trials for step in trial.given for quantity, _ in step}
+    kinds = {quantity for trial in trials for step in trial.actual for quantity, _ in step}
     return key[0] in ("delta", "gradient", "weight") and not kinds >= {"activation", "delta"}
 
 
@@ -214,7 +214,7 @@ def _of_stack(trial: Trial, first: Measured) -> Diagnosis | None:
     """The diagnosis of the network with the first wrong number, compared again on its own."""
     network = first.worst[: trial.stack_axes]
     alone = trial.of_network(network)
-    steps = enumerate(zip(alone.truths, alone.given, strict=True), start=trial.step)
+    steps = enumerate(zip(alone.truths, alone.actual, strict=True), start=trial.step)
     again = [m for step, (truth, answer) in steps for m in measure(truth, answer, case=trial.case, step=step)]
     diagnosis = diagnose([alone], again)
     where = f"Where: network {', '.join(map(str, network))} of the stack: "
@@ -236,7 +236,7 @@ def _biases_not_summed(trials: Sequence[Trial]) -> bool:
     """Whether of gradients the biases alone have another shape, where there is more than one sample."""
     seen = set()
     for trial in trials:
-        for truth, answer in zip(trial.truths, trial.given, strict=True):
+        for truth, answer in zip(trial.truths, trial.actual, strict=True):
             several = len(truth.problem.inputs) > 1
             for key in trial.misshapen & answer.keys():
                 biases, weights = np.isnan(answer[key][-1]), np.isnan(answer[key][:-1])

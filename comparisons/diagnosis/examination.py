@@ -104,18 +104,18 @@ class Examination:
     ----------
     setting, implementation : who was asked what
     sessions : one for each probe
-    told : a better diagnosis than that of the sessions
-    ahead : what was found by trying otherwise: no match, and said first
-    aside : what was found by trying otherwise, and hides nothing
+    explanation : a better diagnosis than that of the sessions
+    headlines : what was found by trying otherwise: no match, and said first
+    comments : what was found by trying otherwise, and hides nothing
     rarer : whether the last session is of what is rarer, and of another depth
     """
 
     setting: Setting
     implementation: Implementation
     sessions: Sequence[Session]
-    told: Diagnosis | None = None
-    ahead: tuple[str, ...] = ()
-    aside: tuple[str, ...] = ()
+    explanation: Diagnosis | None = None
+    headlines: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
     rarer: bool = False
 
     @property
@@ -128,8 +128,8 @@ class Examination:
     @cached_property
     def diagnosis(self) -> Diagnosis | None:
         """What is wrong first, and why; of what is rarer by itself, since all else was right."""
-        if self.told:
-            return self.told
+        if self.explanation:
+            return self.explanation
         sessions = self.sessions[-1:] if self.rarer else self.sessions
         trials = [session.trial for session in sessions if session.trial]
         measured = [m for session in sessions for m in session.measured]
@@ -149,17 +149,17 @@ class Examination:
     def runs(self) -> bool:
         """Whether on unequal widths it answered, and anything of it in the right shape."""
         trial = self.sessions[0].trial
-        return bool(trial and any(key not in trial.misshapen for given in trial.given for key in given))
+        return bool(trial and any(key not in trial.misshapen for actual in trial.actual for key in actual))
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What is wrong beyond the numbers."""
-        return (*self.ahead, *findings_of(self.sessions))
+        return (*self.headlines, *findings_of(self.sessions))
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is worth knowing and not wrong."""
-        return tuple(dict.fromkeys([*self.aside, *(said for session in self.sessions for said in session.remarks)]))
+        return tuple(dict.fromkeys([*self.comments, *(said for session in self.sessions for said in session.remarks)]))
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -167,7 +167,7 @@ class Examination:
         return [session.trial for session in self.sessions if session.trial]
 
     @property
-    def asked(self) -> list[Truth]:
+    def questions(self) -> list[Truth]:
         """What autograd says of each question that it answered."""
         trials = (trial for session in self.sessions for trial in (session.trial, session.single) if trial)
         return [truth for trial in trials for truth in trial.truths]
@@ -183,10 +183,14 @@ class Examination:
         """The problem of a single sample."""
         return self.sessions[0].probe.single.problem
 
-    def put(self, implementation: Implementation, aside: str, **changes: object) -> Examination:
+    def repeated(self, implementation: Implementation, comment: str = "", **changes: object) -> Examination:
         """Return another examination: of this implementation, in a setting with these changes."""
         setting = replace(self.setting, **changes)  # type: ignore[arg-type]
-        return replace(examine(implementation, setting), ahead=self.ahead, aside=(*self.aside, *filter(None, [aside])))
+        return replace(
+            examine(implementation, setting),
+            headlines=self.headlines,
+            comments=(*self.comments, *filter(None, [comment])),
+        )
 
 
 def examine(implementation: Implementation, setting: Setting, trusting: bool = True) -> Examination:
@@ -218,96 +222,100 @@ def examine(implementation: Implementation, setting: Setting, trusting: bool = T
 # What else is tried, in order. Each takes an examination, and returns it, or a better one.
 
 
-def in_another_form(seen: Examination) -> Examination:
+def in_another_form(examination: Examination) -> Examination:
     """The form is found by trying; a layout that was stated is kept, unless it does not run in it."""
-    setting = seen.setting
-    if seen.is_right:
-        return seen
-    stated = setting.layout is not None and seen.runs
-    candidates = [form for form in setting.forms() if not stated or form.layout == seen.implementation.form.layout]
+    setting = examination.setting
+    if examination.is_right:
+        return examination
+    stated = setting.layout is not None and examination.runs
+    candidates = [
+        form for form in setting.forms() if not stated or form.layout == examination.implementation.form.layout
+    ]
     truth = setting.probe(setting.shapes[0], seed=ASIDE).truths[0]
-    form = found_form(seen.implementation, truth, setting.rate, candidates)
+    form = found_form(examination.implementation, truth, setting.rate, candidates)
     if form is None:
-        return seen
-    other = seen.implementation.in_form(form)
-    said = f"it is called with {form}" if str(form) != str(seen.implementation.form) else ""
+        return examination
+    other = examination.implementation.in_form(form)
+    said = f"it is called with {form}" if str(form) != str(examination.implementation.form) else ""
     if setting.layout and form.layout.name != setting.layout:
         said = f"it does not run with layout={setting.layout!r}: judged with layout={form.layout.name!r}"
-    return seen.put(other, said)
+    return examination.repeated(other, said)
 
 
-def without_biases(seen: Examination) -> Examination:
+def without_biases(examination: Examination) -> Examination:
     """Code that has no biases says so by running in no form that has any."""
-    setting = seen.setting
-    if seen.runs or not setting.stated.biases:
-        return seen
-    bare = seen.implementation.in_form(Form(Layout(seen.implementation.layout, biases=False)))
+    setting = examination.setting
+    if examination.runs or not setting.stated.biases:
+        return examination
+    bare = examination.implementation.in_form(Form(Layout(examination.implementation.layout, biases=False)))
     call = partial(_with, setting.call, {"biases": False})
-    other = seen.put(bare, "", stated=replace(setting.stated, biases=False), call=call)
+    other = examination.repeated(bare, stated=replace(setting.stated, biases=False), call=call)
     other = in_another_form(other)
     if not other.runs:
-        return seen
+        return examination
     line = f"{CONSISTENT}biases=False" if other.is_right else f"it has no biases{JUDGED}biases=False"
-    return replace(other, ahead=(f"{line}\nNext: {call({})}",))
+    return replace(other, headlines=(f"{line}\nNext: {call({})}",))
 
 
-def one_sample_at_a_time(seen: Examination) -> Examination:
+def one_sample_at_a_time(examination: Examination) -> Examination:
     """Code that takes one sample at a time is asked so; where it answers several all the same, that is no match."""
-    setting, implementation = seen.setting, seen.implementation
-    if seen.is_right or setting.batch is not None or setting.online:
-        return seen
-    not_summed = any(NOT_SUMMED in finding for finding in seen.findings)
-    takes_first = bool(seen.trials) and not not_summed and seen.sessions[0].takes_first_alone()
-    if seen.trials and not takes_first and not not_summed:
-        return seen
+    setting, implementation = examination.setting, examination.implementation
+    if examination.is_right or setting.batch is not None or setting.online:
+        return examination
+    not_summed = any(NOT_SUMMED in finding for finding in examination.findings)
+    takes_first = bool(examination.trials) and not not_summed and examination.sessions[0].takes_first_alone()
+    if examination.trials and not takes_first and not not_summed:
+        return examination
     call = partial(_with, setting.call, {"batch": 1})
-    other = in_another_form(replace(seen, aside=implementation.described).put(implementation, "", batch=1, call=call))
+    other = in_another_form(
+        replace(examination, comments=implementation.described).repeated(implementation, batch=1, call=call)
+    )
     if not_summed and not (implementation.is_class and other.is_right):
         said = f"one sample at a time it is right: {call({})}"
-        return replace(seen, aside=(*seen.aside, said)) if other.is_right else seen
+        return replace(examination, comments=(*examination.comments, said)) if other.is_right else examination
     if not other.runs:
-        return seen
+        return examination
     if other.implementation.form.vector:
         # It wants no more than one; else it may be a mistake that more of them raise.
-        return replace(other, aside=(*other.aside, "it takes one sample at a time: judged with batch=1"))
+        return replace(other, comments=(*other.comments, "it takes one sample at a time: judged with batch=1"))
     if takes_first:
         other = with_a_cost_of_its_own(other)
     line = f"{CONSISTENT}batch=1" if other.is_right else f"{FIRST if takes_first else ALONE}{JUDGED}batch=1"
     line = f"{line}\nNext: {call({})}"
-    return explained(seen, other, line) if takes_first else replace(other, ahead=(*other.ahead, line))
+    return explained(examination, other, line) if takes_first else replace(other, headlines=(*other.headlines, line))
 
 
-def explained(seen: Examination, other: Examination, line: str) -> Examination:
+def explained(examination: Examination, other: Examination, line: str) -> Examination:
     """The verdicts as stated, explained by what another statement makes of them."""
-    if not seen.diagnosis:
-        return seen
+    if not examination.diagnosis:
+        return examination
     if other.is_right or not other.diagnosis:
-        return replace(seen, told=consistent_with(seen.diagnosis, line))
+        return replace(examination, explanation=consistent_with(examination.diagnosis, line))
     diagnosis = replace(other.diagnosis, message=f"{line}\n{other.diagnosis}")
-    return replace(seen, told=diagnosis, implementation=other.implementation, aside=other.aside)
+    return replace(examination, explanation=diagnosis, implementation=other.implementation, comments=other.comments)
 
 
-def with_momentum(seen: Examination) -> Examination:
+def with_momentum(examination: Examination) -> Examination:
     """Steps that go on with what is left of those before."""
-    if seen.told or not seen.trials or not _gives_weights_alone(seen):
-        return seen
-    line = momentum_of(seen.trials, seen.implementation.arguments.takes_velocity)
-    if line and seen.diagnosis and not seen.findings:
-        return replace(seen, told=consistent_with(seen.diagnosis, line))
-    return replace(seen, ahead=(line, *seen.ahead)) if line else seen
+    if examination.explanation or not examination.trials or not _gives_weights_alone(examination):
+        return examination
+    line = momentum_of(examination.trials, examination.implementation.arguments.takes_velocity)
+    if line and examination.diagnosis and not examination.findings:
+        return replace(examination, explanation=consistent_with(examination.diagnosis, line))
+    return replace(examination, headlines=(line, *examination.headlines)) if line else examination
 
 
-def _gives_weights_alone(seen: Examination) -> bool:
-    return all(key[0] == "weight" for trial in seen.trials for _, key, _, _ in trial.answers())
+def _gives_weights_alone(examination: Examination) -> bool:
+    return all(key[0] == "weight" for trial in examination.trials for _, key, _, _ in trial.answers())
 
 
-def with_its_own_steps(seen: Examination) -> Examination:
+def with_its_own_steps(examination: Examination) -> Examination:
     """Code that steps at a learning rate of its own, or after each sample, may be wrong in something else besides."""
-    if seen.told or not _is_open(seen) or not _gives_weights_alone(seen):
-        return seen
-    setting = seen.setting
+    if examination.explanation or not _is_open(examination) or not _gives_weights_alone(examination):
+        return examination
+    setting = examination.setting
     # Who is not told a rate may have one, or leave it out.
-    rates = (own_rate(seen.trials), 1.0) if setting.one_rate else (None,)
+    rates = (own_rate(examination.trials), 1.0) if setting.one_rate else (None,)
     for rate, online in product(dict.fromkeys(rates), dict.fromkeys((setting.online, setting.batch != 1))):
         options: dict[str, object] = {"online": True} if online and not setting.online else {}
         options |= {"learning_rate": rate} if rate and rate != setting.rate else {}
@@ -315,38 +323,38 @@ def with_its_own_steps(seen: Examination) -> Examination:
             continue  # it has been tried
         call = partial(_with, setting.call, options)
         other = with_another_statement(
-            seen.put(seen.implementation, "", online=online, rate=rate or setting.rate, call=call)
+            examination.repeated(examination.implementation, online=online, rate=rate or setting.rate, call=call)
         )
         written = Otherwise(options).written
         if other.is_right:
-            return explained(seen, other, f"{CONSISTENT}{written}\nNext: {call({})}")
-        if other.told:
-            message = other.told.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
-            return replace(seen, told=replace(other.told, message=message))
+            return explained(examination, other, f"{CONSISTENT}{written}\nNext: {call({})}")
+        if other.explanation:
+            message = other.explanation.message.replace(CONSISTENT, f"{CONSISTENT}{written}, ", 1)
+            return replace(examination, explanation=replace(other.explanation, message=message))
         if other.diagnosis and other.diagnosis.is_settled:
-            return explained(seen, other, f"{_more_with(written)}\nNext: {call({})}")
-    return seen
+            return explained(examination, other, f"{_more_with(written)}\nNext: {call({})}")
+    return examination
 
 
 def _more_with(written: str) -> str:
     return f"with {written} more of it can be explained"
 
 
-def with_a_cost_of_its_own(seen: Examination) -> Examination:
+def with_a_cost_of_its_own(examination: Examination) -> Examination:
     """Where the last layer is right but for the factor of another cost, what has another shape is looked at by that."""
-    diagnosis, setting = seen.diagnosis, seen.setting
-    misshapen = {key for trial in seen.trials for key in trial.misshapen}
+    diagnosis, setting = examination.diagnosis, examination.setting
+    misshapen = {key for trial in examination.trials for key in trial.misshapen}
     if not diagnosis or not misshapen or diagnosis.first_wrong in misshapen:
-        return seen
-    other = cost_of(seen.trials)
+        return examination
+    other = cost_of(examination.trials)
     if other is None:
-        return seen
+        return examination
     call = partial(_with, setting.call, other.options)
     stated = replace(setting.stated, **other.options)
-    tried = seen.put(seen.implementation, "", stated=stated, call=call)
+    tried = examination.repeated(examination.implementation, stated=stated, call=call)
     if not (tried.diagnosis and tried.diagnosis.mistakes):
-        return seen
-    return explained(seen, tried, f"{_more_with(other.written)}\nNext: {call({})}")
+        return examination
+    return explained(examination, tried, f"{_more_with(other.written)}\nNext: {call({})}")
 
 
 def _with(
@@ -356,90 +364,90 @@ def _with(
     return call({**options, **instead})
 
 
-def with_their_mean_left_out(seen: Examination) -> Examination:
+def with_their_mean_left_out(examination: Examination) -> Examination:
     """Deltas that are wrong either way: perhaps the 1/N was in them after all."""
-    if _is_open(seen) and WITHOUT in seen.remarks:
-        other = examine(seen.implementation, seen.setting, trusting=False)
+    if _is_open(examination) and WITHOUT in examination.remarks:
+        other = examine(examination.implementation, examination.setting, trusting=False)
         if other.diagnosis and other.diagnosis.is_settled:
-            return replace(other, ahead=seen.ahead, aside=seen.aside)
-    return seen
+            return replace(other, headlines=examination.headlines, comments=examination.comments)
+    return examination
 
 
-def as_float32(seen: Examination) -> Examination:
+def as_float32(examination: Examination) -> Examination:
     """What is wrong besides shows where float32 is no mistake."""
-    if not (_is_open(seen) and seen.setting.dtype == np.float64 and _is_float32(seen.trials)):
-        return seen
-    besides = examine(seen.implementation, replace(seen.setting, dtype=np.dtype(np.float32))).diagnosis
+    if not (_is_open(examination) and examination.setting.dtype == np.float64 and _is_float32(examination.trials)):
+        return examination
+    besides = examine(examination.implementation, replace(examination.setting, dtype=np.dtype(np.float32))).diagnosis
     if not (besides and besides.mistakes):
-        return seen
+        return examination
     both = ("single_precision", *besides.mistakes)
     message = f"It computes in float32 [single_precision]. Judged as float32:\n{besides}"
-    return replace(seen, told=replace(besides, mistakes=both, message=message))
+    return replace(examination, explanation=replace(besides, mistakes=both, message=message))
 
 
-def _is_open(seen: Examination) -> bool:
+def _is_open(examination: Examination) -> bool:
     """Whether something is wrong that no mistake explains."""
-    return bool(seen.diagnosis and not seen.diagnosis.is_settled)
+    return bool(examination.diagnosis and not examination.diagnosis.is_settled)
 
 
 def _is_float32(trials: Sequence[Trial]) -> bool:
-    answers = [given for trial in trials for _, _, given, _ in trial.answers()]
-    return bool(answers) and all((given.astype(np.float32) == given).all() for given in answers)
+    answers = [actual for trial in trials for _, _, actual, _ in trial.answers()]
+    return bool(answers) and all((actual.astype(np.float32) == actual).all() for actual in answers)
 
 
-def with_another_statement(seen: Examination) -> Examination:
+def with_another_statement(examination: Examination) -> Examination:
     """Right up to a convention is no mistake, but no match either."""
-    setting, trials = seen.setting, seen.trials
-    if not seen.diagnosis:
-        return seen
+    setting, trials = examination.setting, examination.trials
+    if not examination.diagnosis:
+        return examination
     if setting.online:
         # Only a single step is made of gradients alone; what is found there has to hold for several.
         trials = [trial for trial in (trial.of_single_samples() for trial in trials) if trial.truths]
     other = stated_otherwise(trials, setting.one_rate)
-    if other is None or (setting.online and not _is_right_for(seen, other)):
-        return seen
-    return replace(seen, told=consistent_with(seen.diagnosis, other.line(setting.call)))
+    if other is None or (setting.online and not _is_right_for(examination, other)):
+        return examination
+    return replace(examination, explanation=consistent_with(examination.diagnosis, other.line(setting.call)))
 
 
-def _is_right_for(seen: Examination, other: Otherwise) -> bool:
+def _is_right_for(examination: Examination, other: Otherwise) -> bool:
     """Whether it is right in another setting, which options of check state."""
     if other.more:
         return False
-    options, setting = dict(other.options), seen.setting
+    options, setting = dict(other.options), examination.setting
     rate = options.pop("learning_rate", setting.rate)
     names = options.pop("activation", setting.activation)
     activation = names if isinstance(names, str) else tuple(names)
     stated = replace(setting.stated, **options)
-    return seen.put(seen.implementation, "", stated=stated, rate=rate, activation=activation).is_right
+    return examination.repeated(examination.implementation, stated=stated, rate=rate, activation=activation).is_right
 
 
-def further(seen: Examination) -> Examination:
+def further(examination: Examination) -> Examination:
     """What was right so far is put to a probe of another depth, whose diagnosis is its own."""
-    setting = seen.setting
-    if not seen.is_right or setting.sizes is not None or setting.batch is not None:
-        return seen
-    last = Session(seen.implementation, setting.far_probe())
+    setting = examination.setting
+    if not examination.is_right or setting.sizes is not None or setting.batch is not None:
+        return examination
+    last = Session(examination.implementation, setting.far_probe())
     if not last.trial:
         last.remarks.append(f"it runs with sizes={setting.probe(setting.shapes[0]).single.problem.sizes}")
-    return replace(seen, sessions=[*seen.sessions, last], rarer=True)
+    return replace(examination, sessions=[*examination.sessions, last], rarer=True)
 
 
-def with_fewer_layers(seen: Examination) -> Examination:
+def with_fewer_layers(examination: Examination) -> Examination:
     """Code that never answers is told with how many layers it would run."""
-    setting = seen.setting
-    if not seen.trials and isinstance(setting.activation, str) and setting.sizes is None:
+    setting = examination.setting
+    if not examination.trials and isinstance(setting.activation, str) and setting.sizes is None:
         sizes = architectures(["sigmoid"] * 2)[0]
-        if Session(seen.implementation, setting.probe(sizes)).trial:
-            return replace(seen, aside=(*seen.aside, f"it runs with sizes={sizes}"))
-    return seen
+        if Session(examination.implementation, setting.probe(sizes)).trial:
+            return replace(examination, comments=(*examination.comments, f"it runs with sizes={sizes}"))
+    return examination
 
 
-def at_its_line(seen: Examination) -> Examination:
+def at_its_line(examination: Examination) -> Examination:
     """What is wrong is shown where it is computed; a convention is nothing to be mended."""
-    diagnosis = seen.diagnosis
+    diagnosis = examination.diagnosis
     if not diagnosis or CONSISTENT in diagnosis.message:
-        return seen
-    return replace(seen, told=with_line(diagnosis, seen.implementation, seen.setting.rate))
+        return examination
+    return replace(examination, explanation=with_line(diagnosis, examination.implementation, examination.setting.rate))
 
 
 RULES: tuple[Callable[[Examination], Examination], ...] = (
@@ -458,5 +466,5 @@ LAST = (further, with_fewer_layers, at_its_line)
 
 def examined(implementation: Implementation, setting: Setting) -> Examination:
     """Return what comes of the implementation, each rule tried in order."""
-    start = replace(examine(implementation, setting), aside=implementation.described)
-    return reduce(lambda seen, rule: rule(seen), (*RULES, *LAST), start)
+    start = replace(examine(implementation, setting), comments=implementation.described)
+    return reduce(lambda examination, rule: rule(examination), (*RULES, *LAST), start)

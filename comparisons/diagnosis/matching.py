@@ -153,8 +153,8 @@ def _but_for_a_factor(top: int, names: Sequence[str], first: Measured, trials: S
 
 def _more_than_a_factor(names: Sequence[str], trial: Trial) -> list[str]:
     """The mistakes whose numbers are not autograd's but for a factor."""
-    (truth,), (answer,) = trial.truths, trial.given
-    right = replace(trial, given=({key: truth.derived[key][0] for key in answer},))
+    (truth,), (answer,) = trial.truths, trial.actual
+    right = replace(trial, actual=({key: truth.derived[key][0] for key in answer},))
     names = [name for name in names if name != "single_precision"]
     is_factor, _, _ = _scaled_fit_of([Variant((name,)) for name in names], [right])
     return [name for name, only in zip(names, is_factor, strict=True) if not only]
@@ -190,7 +190,7 @@ def _fitting_scaled(variants: Sequence[Variant], trials: Sequence[Trial]) -> lis
             name = common_factor([(problem, float(factor[i])) for problem, factor in factors if factor[i]])
             # Without a factor it would have been found before, if it were near enough.
             # Deltas that are wrongly taken to be without the 1/N are so by N too little.
-            misread = "N" in name.partition("/")[2] and any(key[0] == "delta" for key in trials[0].given[0])
+            misread = "N" in name.partition("/")[2] and any(key[0] == "delta" for key in trials[0].actual[0])
             found += [replace(possible[i], factor=name)] if name not in ("", "1") and not misread else []
     return found
 

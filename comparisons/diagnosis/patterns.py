@@ -97,7 +97,7 @@ def scaled_parts(quantity: str, trials: Sequence[Trial]) -> Pattern | None:
     factors: dict[tuple[str, int], list[tuple[Problem, float]]] = {}
     telling: Counter[tuple[str, int]] = Counter()
     for trial in trials:
-        for truth, answer in zip(trial.truths, trial.given, strict=True):
+        for truth, answer in zip(trial.truths, trial.actual, strict=True):
             for key, actual in answer.items():
                 if key[0] != quantity or key[1] is None or key in trial.misshapen:
                     continue

@@ -20,7 +20,7 @@ def read_off_single(single: Trial) -> Wrong | None:
     the gradient is not made of them: it is no outer product, its inputs are not those that were given, or the layer
     below goes on from a right delta.
     """
-    (truth,), (answer,) = single.truths, single.given
+    (truth,), (answer,) = single.truths, single.actual
     if not truth.problem.stated.biases or truth.problem.stated.l2:
         return None  # no row is delta, or no product is left alone
     top = len(truth.problem.weights)

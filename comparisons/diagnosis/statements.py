@@ -102,9 +102,9 @@ def stated_otherwise(trials: Sequence[Trial], untold: bool = False) -> Otherwise
     untold : whether it is not told the learning rate, so that its own can be stated
     """
     steps = [
-        (truth.problem, given, trial)
+        (truth.problem, actual, trial)
         for trial in trials
-        for truth, given in zip(trial.truths, trial.given, strict=True)
+        for truth, actual in zip(trial.truths, trial.actual, strict=True)
     ]
     if not steps or any(trial.misshapen or trial.turned for trial in trials):
         return None
@@ -112,7 +112,7 @@ def stated_otherwise(trials: Sequence[Trial], untold: bool = False) -> Otherwise
     for output, cost in OUTPUTS:
         if output in ("", activation[-1]) or activation[-1] == "sigmoid":
             names = (*activation[:-1], output or activation[-1])
-            parts = [_parts(problem, given, trial.summed, names, cost) for problem, given, trial in steps]
+            parts = [_parts(problem, actual, trial.summed, names, cost) for problem, actual, trial in steps]
             found = [(part, step[0]) for part, step in zip(parts, steps, strict=True) if part is not None]
             if found and len(found) == len(steps) and all(part.off < NEARLY for part, _ in found):
                 said = _told(found, names, cost, steps, untold)
@@ -129,9 +129,9 @@ def consistent_with(diagnosis: Diagnosis, line: str) -> Diagnosis:
     return replace(diagnosis, message="\n".join([line, *said]))
 
 
-def _parts(problem: Problem, given: Quantities, summed: bool, activation: tuple[str, ...], cost: str) -> Parts | None:
+def _parts(problem: Problem, actual: Quantities, summed: bool, activation: tuple[str, ...], cost: str) -> Parts | None:
     """Take apart the gradients, or the steps where no gradients were given; None where there is neither."""
-    flat = _flat(_gradients(problem, given, summed))
+    flat = _flat(_gradients(problem, actual, summed))
     if flat is None:
         return None
     right = flattened(_mean_gradients(problem, activation, cost))
@@ -172,15 +172,15 @@ def _mean_gradients(problem: Problem, activation: tuple[str, ...], cost: str) ->
     )
 
 
-def _gradients(problem: Problem, given: Quantities, summed: bool) -> list[FloatArray] | None:
+def _gradients(problem: Problem, actual: Quantities, summed: bool) -> list[FloatArray] | None:
     """The gradients as they were given, or the steps without the learning rate that was told."""
     layers = range(1, len(problem.weights) + 1)
-    if all(("gradient", l) in given for l in layers):
+    if all(("gradient", l) in actual for l in layers):
         share = problem.inputs.shape[-2] if summed else 1
-        return [share * given["gradient", l] for l in layers]
-    if all(("weight", l) in given for l in layers) and problem.learning_rate:
+        return [share * actual["gradient", l] for l in layers]
+    if all(("weight", l) in actual for l in layers) and problem.learning_rate:
         rate = problem.learning_rate / (problem.inputs.shape[-2] if summed else 1)
-        return [(w - given["weight", l]) / rate for l, w in zip(layers, problem.weights, strict=True)]
+        return [(w - actual["weight", l]) / rate for l, w in zip(layers, problem.weights, strict=True)]
     return None
 
 
@@ -255,7 +255,7 @@ def _own_rate(
     found: Sequence[tuple[Parts, Problem]], steps: Sequence[tuple[Problem, Quantities, Trial]]
 ) -> float | None:
     """The learning rate that explains the steps, where only these were given."""
-    if any(key[0] == "gradient" for _, given, _ in steps for key in given):
+    if any(key[0] == "gradient" for _, actual, _ in steps for key in actual):
         return None
     rates = [part.factor * p.learning_rate for part, p in found]
     return rates[0] if max(rates) - min(rates) < ALIKE * abs(rates[0]) else None
@@ -272,9 +272,9 @@ def momentum_of(trials: Sequence[Trial], hands_out: bool) -> str:
     found: list[FloatArray] = []
     for trial in trials:
         before, told = None, None
-        for truth, given in zip(trial.truths, trial.given, strict=True):
+        for truth, actual in zip(trial.truths, trial.actual, strict=True):
             problem = truth.problem
-            steps = _flat(_gradients(problem, {k: v for k, v in given.items() if k[0] == "weight"}, trial.summed))
+            steps = _flat(_gradients(problem, {k: v for k, v in actual.items() if k[0] == "weight"}, trial.summed))
             if steps is None or problem.is_online:
                 return ""
             gradient = flattened([truth.derived["gradient", l][0] for l in range(1, len(problem.weights) + 1)])
@@ -304,11 +304,11 @@ def own_rate(trials: Sequence[Trial]) -> float | None:
     """Return the learning rate that the steps of the last layer tell, where that is another than was told."""
     rates = []
     for trial in trials:
-        for truth, given in zip(trial.truths, trial.given, strict=True):
+        for truth, actual in zip(trial.truths, trial.actual, strict=True):
             top, problem = len(truth.problem.weights), truth.problem
-            if len(problem.inputs) > 1 or ("weight", top) not in given:
+            if len(problem.inputs) > 1 or ("weight", top) not in actual:
                 continue
-            step, gradient = problem.weights[-1] - given["weight", top], truth.derived["gradient", top][0]
+            step, gradient = problem.weights[-1] - actual["weight", top], truth.derived["gradient", top][0]
             rate = float((step * gradient).sum() / (gradient * gradient).sum())
             if not np.abs(step - rate * gradient).max() < NEARLY * np.abs(step).max():
                 return None
@@ -326,12 +326,12 @@ def cost_of(trials: Sequence[Trial]) -> Otherwise | None:
     """
     found: list[tuple[Parts, Problem]] = []
     for trial in trials:
-        for truth, given in zip(trial.truths, trial.given, strict=True):
+        for truth, actual in zip(trial.truths, trial.actual, strict=True):
             problem, top = truth.problem, ("gradient", len(truth.problem.weights))
-            if top not in given or problem.stated.cost not in SQUARED:
+            if top not in actual or problem.stated.cost not in SQUARED:
                 return None
             right = flattened(_mean_gradients(problem, problem.activation, problem.stated.cost)[-1:])
-            made = _made_of(flattened([given[top]]), [right, *(np.zeros_like(right) for _ in range(3))])
+            made = _made_of(flattened([actual[top]]), [right, *(np.zeros_like(right) for _ in range(3))])
             if made is None or not made.off < NEARLY:
                 return None
             found.append((replace(made, factor=made.factor * (len(problem.inputs) if trial.summed else 1)), problem))
@@ -362,18 +362,18 @@ def _penalty(found: Sequence[tuple[Parts, Problem]], sign: int, reduction: str) 
 
 def _online(steps: Sequence[tuple[Problem, Quantities, Trial]]) -> bool:
     """Whether the weights are those after a step for each sample."""
-    several = [(p, given) for p, given, _ in steps if len(p.inputs) > 1]
-    return bool(several) and all(_is_online(problem, given) for problem, given in several)
+    several = [(p, actual) for p, actual, _ in steps if len(p.inputs) > 1]
+    return bool(several) and all(_is_online(problem, actual) for problem, actual in several)
 
 
-def _is_online(problem: Problem, given: Quantities) -> bool:
+def _is_online(problem: Problem, actual: Quantities) -> bool:
     layers = range(1, len(problem.weights) + 1)
-    if not all(("weight", l) in given for l in layers):
+    if not all(("weight", l) in actual for l in layers):
         return False
     stated: Statement = problem.stated
     net = Network(problem.weights, problem.activation, stated.cost, l2=stated.l2, biases=stated.biases)
     for x, t in zip(problem.inputs, problem.targets, strict=True):
         net = net.update(net.backprop(x, t).gradients, problem.learning_rate)
     return all(
-        np.abs(given["weight", l] - w).max() < 1e-6 * np.abs(w).max() for l, w in zip(layers, net.weights, strict=True)
+        np.abs(actual["weight", l] - w).max() < 1e-6 * np.abs(w).max() for l, w in zip(layers, net.weights, strict=True)
     )

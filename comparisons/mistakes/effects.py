@@ -72,8 +72,8 @@ def blind(trials: Sequence[Trial]) -> tuple[str, ...]:
     One whose shapes do not fit would raise, so it shows. One that is none with these activations (the slope of tanh in
     a network of tanh), or that shows only in quantities not given, is not listed.
     """
-    given = frozenset(key[0] for trial in trials for step in trial.given for key in step)
-    return hidden([trial.truths for trial in trials], given) if given else ()
+    actual = frozenset(key[0] for trial in trials for step in trial.actual for key in step)
+    return hidden([trial.truths for trial in trials], actual) if actual else ()
 
 
 def hidden(runs: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tuple[str, ...]:

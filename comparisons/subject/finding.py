@@ -86,17 +86,17 @@ def _without_answer(failure: ImplementationError) -> Off:
 
 
 def _distance(answer: Answer, truth: Truth) -> Off:
-    given = {key: value for key, value in answer.given.items() if key not in answer.misfits}
-    if not any(np.isfinite(value).any() for value in answer.given.values()):
+    actual = {key: value for key, value in answer.actual.items() if key not in answer.misfits}
+    if not any(np.isfinite(value).any() for value in answer.actual.values()):
         return NOWHERE  # nothing has the shape that it should
-    off = [_relative(value, truth.derived[key][0]) for key, value in given.items()]
-    aside = [_aside(value, truth, key) for key, value in given.items()]
+    off = [_relative(value, truth.derived[key][0]) for key, value in actual.items()]
+    aside = [_aside(value, truth, key) for key, value in actual.items()]
     shapes = len(answer.misfits) + len(answer.turned)
     return (
         shapes,
         sum(o > NEAR for o in aside),
         sum(o > NEAR for o in off),
-        _unexplained(given, truth, max(aside, default=np.inf)),
+        _unexplained(actual, truth, max(aside, default=np.inf)),
     )
 
 
@@ -108,15 +108,15 @@ def _relative(value: np.ndarray, right: np.ndarray) -> float:
     return off / largest if largest else (0.0 if off == 0 else np.inf)
 
 
-def _unexplained(given: Quantities, truth: Truth, otherwise: float) -> float:
+def _unexplained(actual: Quantities, truth: Truth, otherwise: float) -> float:
     """What of all gradients, or steps, is neither a factor of the right ones nor a penalty; or `otherwise`."""
-    kind = "gradient" if any(key[0] == "gradient" for key in given) else "weight"
+    kind = "gradient" if any(key[0] == "gradient" for key in actual) else "weight"
     own, right = [], []
     for l, w in enumerate(truth.problem.weights, start=1):
-        if (kind, l) not in given:
+        if (kind, l) not in actual:
             return otherwise
         old = w if kind == "weight" else 0 * w
-        own.append(given[kind, l] - old)
+        own.append(actual[kind, l] - old)
         right.append(truth.derived[kind, l][0] - old)
     flat, basis = flattened(own), np.stack([flattened(right), *penalties(truth.problem)], axis=1)
     if len(flat) <= 2 * basis.shape[1] or not np.isfinite(flat).all():

@@ -51,12 +51,12 @@ class Answer:
 
     Attributes
     ----------
-    given, misfits, turned, backwards : as `Reading` has them
+    actual, misfits, turned, backwards : as `Reading` has them
     remarks : what is worth knowing and not wrong
     called : what its author calls the arrays
     """
 
-    given: Quantities
+    actual: Quantities
     misfits: dict[Key, str]
     turned: dict[Key, str]
     backwards: dict[str, str]
@@ -64,10 +64,10 @@ class Answer:
     called: Called
 
     def right_way_up(self) -> Quantities:
-        """Return what is given, with NaN too where it had to be turned, or its list read backwards."""
+        """Return the answer, with NaN too where it had to be turned, or its list read backwards."""
         return {
             key: np.full_like(value, np.nan) if key in self.turned or key[0] in self.backwards else value
-            for key, value in self.given.items()
+            for key, value in self.actual.items()
         }
 
 
@@ -199,18 +199,18 @@ class Implementation:
         ImplementationError
             If it raises (RaisedError), or answers nothing.
         """
-        given, untouched = self._parts(problem), self._parts(problem)
+        copies, untouched = self._parts(problem), self._parts(problem)
         try:
             # What it prints is for whoever wrote it, and no part of our output.
             with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"):
-                answer = self.arguments.call(self.function, {**given, **self._told(problem, learning_rate)})
+                answer = self.arguments.call(self.function, {**copies, **self._told(problem, learning_rate)})
         except (KeyboardInterrupt, ImplementationError):
             raise
         except BaseException as raised:  # whatever it raises is the finding
             said = "" if trying else f"it raised {told(raised)}; called with {_told_shapes(untouched)}"
             raise RaisedError(said) from None
         with _readable():
-            return self._reply(answer, problem, given, untouched)
+            return self._reply(answer, problem, copies, untouched)
 
     def _told(self, problem: Problem, learning_rate: float) -> dict[str, Any]:
         """What it may ask for beside weights and samples: a step is one epoch, without a momentum of ours."""
@@ -219,13 +219,13 @@ class Implementation:
             told["velocity"] = self.form.parts(velocity(problem), problem.inputs, problem.targets)["weights"]
         return told
 
-    def _reply(self, answer: Any, problem: Problem, given: Mapping[str, Any], untouched: Mapping[str, Any]) -> Reply:
+    def _reply(self, answer: Any, problem: Problem, copies: Mapping[str, Any], untouched: Mapping[str, Any]) -> Reply:
         if self.arguments.takes_velocity and isinstance(answer, (tuple, list)) and len(answer) == 2:
             answer = answer[0]  # what its steps leave comes beside the weights
         found, remarks, is_bare = parts(answer), [], is_bare_answer(answer)
-        if not all(_identical(untouched[role], given[role]) for role in ("inputs", "targets")):
+        if not all(_identical(untouched[role], copies[role]) for role in ("inputs", "targets")):
             remarks.append("it changes the inputs or targets in place")
-        weights = {role: given[role] for role in self.arguments.weights}
+        weights = {role: copies[role] for role in self.arguments.weights}
         if not all(_identical(untouched[role], part) for role, part in weights.items()):
             remarks.append("it changes the weights in place: they are read as the weights after the step")
             found.setdefault("updated", whole_of(weights))
@@ -261,7 +261,7 @@ class Implementation:
             reading.read(found)
             remarks += reading.remarks
             called = names_of(reply.answer, reading.sources)
-            return Answer(reading.given, reading.misfits, reading.turned, reading.backwards, tuple(remarks), called)
+            return Answer(reading.actual, reading.misfits, reading.turned, reading.backwards, tuple(remarks), called)
 
     def takes_stacks(self, problem: Problem) -> bool:
         """Return whether it can be asked for many networks at once: whether a few at once come out as they do alone."""
@@ -270,20 +270,20 @@ class Implementation:
         few = problem.of_network((slice(0, 3),))
         try:
             together = self.ask(few, few.learning_rate)
-            alone = [self.ask(few.of_network((i,)), few.learning_rate).given for i in range(len(few.weights[0]))]
+            alone = [self.ask(few.of_network((i,)), few.learning_rate).actual for i in range(len(few.weights[0]))]
         except ImplementationError:
             return False
         if (
             together.misfits
             or together.turned
             or together.backwards
-            or any(one.keys() != together.given.keys() for one in alone)
+            or any(one.keys() != together.actual.keys() for one in alone)
         ):
             return False
         near = 1e3 * float(np.finfo(few.inputs.dtype).eps)
         return all(
             np.allclose(value[i], one[key], rtol=near, atol=near * np.abs(one[key]).max(initial=0.0), equal_nan=True)
-            for key, value in together.given.items()
+            for key, value in together.actual.items()
             for i, one in enumerate(alone)
         )
 

@@ -56,13 +56,13 @@ class Mutant:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Call the function, and change what it answers."""
         try:
-            given = self.implementation.arguments.parts(self.implementation.function, arguments, keywords)
+            parts = self.implementation.arguments.parts(self.implementation.function, arguments, keywords)
             with np.errstate(all="ignore"):
-                problem = self._problem(given)
+                problem = self._problem(parts)
         except Exception as raised:  # anything may be handed to somebody's function
             self.unread.append(str(raised) or type(raised).__name__)
             return self.implementation.function(*arguments, **keywords)
-        weights = {role: given[role] for role in self.implementation.arguments.weights}
+        weights = {role: parts[role] for role in self.implementation.arguments.weights}
         before = numbers_of(weights)
         answer = self.implementation.function(*arguments, **keywords)
         answer = list(answer) if isinstance(answer, Iterator) else answer
@@ -70,11 +70,11 @@ class Mutant:
         with np.errstate(all="ignore"):
             return self._changed(problem, answer, in_place)
 
-    def _problem(self, given: Mapping[str, Any]) -> Problem:
+    def _problem(self, parts: Mapping[str, Any]) -> Problem:
         """What is asked, in our layout."""
-        form, rate = self.implementation.form, given.get("rate", 0.5)
-        net = Network(form.weights_in(given), self.activation, **asdict(self.stated))
-        inputs, targets = (form.layout.samples_in(np.asarray(plain(given[role]))) for role in ("inputs", "targets"))
+        form, rate = self.implementation.form, parts.get("rate", 0.5)
+        net = Network(form.weights_in(parts), self.activation, **asdict(self.stated))
+        inputs, targets = (form.layout.samples_in(np.asarray(plain(parts[role]))) for role in ("inputs", "targets"))
         problem = problem_of(net, inputs, targets)
         return replace(problem, learning_rate=float(rate) * (len(problem.inputs) if self._is_sum else 1))
 
@@ -117,17 +117,17 @@ class Mutant:
             found["updated"] = found.pop("gradients")
         reading = Reading(problem, form, 1, self.implementation.deepest_first)
         reading.read(found)
-        if not reading.given:
+        if not reading.actual:
             raise ImplementationError("it returned nothing")
         for misfit in reading.misfits.values():
             raise ImplementationError(misfit)
-        return {key: at.astype(np.intp) for key, at in reading.given.items()}
+        return {key: at.astype(np.intp) for key, at in reading.actual.items()}
 
-    def _factor(self, key: Key, given: FloatArray, right: FloatArray, problem: Problem) -> float:
+    def _factor(self, key: Key, actual: FloatArray, right: FloatArray, problem: Problem) -> float:
         """By how much its numbers are larger than ours, by a convention: a sum over samples, deltas without the 1/N."""
         share = len(problem.inputs) if self._is_sum and key[0] in SUMMED else 1
         for factor in (share, *((len(problem.inputs),) if key[0] == "delta" else ())):
-            if _off(given / factor, right) <= _epsilon(problem) ** NEAR * np.abs(right).max():
+            if _off(actual / factor, right) <= _epsilon(problem) ** NEAR * np.abs(right).max():
                 return factor
         raise ImplementationError("its answer is not right")
 

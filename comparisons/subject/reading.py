@@ -98,7 +98,7 @@ def lies_at(value: Any, problem: Problem, form: Form) -> bool:
     if reading.misfits:
         return False
     shares = [
-        float((reading.given["weight", l] * w).sum() / (w * w).sum()) for l, w in enumerate(problem.weights, start=1)
+        float((reading.actual["weight", l] * w).sum() / (w * w).sum()) for l, w in enumerate(problem.weights, start=1)
     ]
     return all(abs(share - 1) < 0.5 for share in shares)
 
@@ -234,7 +234,7 @@ class Reading:
 
     Attributes
     ----------
-    given : arrays keyed by quantity and layer
+    actual : arrays keyed by quantity and layer
         NaN where the answer has another shape; turned where only its transpose has the right one.
     misfits, turned : what to say of these, by key
     backwards : what to say of lists that come deepest first, by quantity
@@ -247,7 +247,7 @@ class Reading:
         self.remarks: list[str] = []
         self.deepest_first = deepest_first
         self.top, self.samples = len(problem.weights), problem.inputs.shape[-2]
-        self.given: Quantities = {}
+        self.actual: Quantities = {}
         self.misfits: dict[Key, str] = {}
         self.turned: dict[Key, str] = {}
         self.backwards: dict[str, str] = {}
@@ -296,7 +296,7 @@ class Reading:
             elif array.ndim == 1:
                 array = array[:, np.newaxis] if columns else array[np.newaxis]
             if self._take(key, array, rows_first[::-1] if columns else rows_first, share) and columns:
-                self.given[key] = self.given[key].T
+                self.actual[key] = self.actual[key].T
 
     def _in_columns(self, quantity: str, name: str, entries: list[Any]) -> bool:
         """Whether each sample is a column: as it is handed out, unless all fit the other way round alone."""
@@ -312,7 +312,7 @@ class Reading:
     def _of_weights(self, quantity: str, value: Any, share: int) -> None:
         self._of_layers(quantity, value, share)
         for l in range(1, self.top + 1):
-            self.given[quantity, l] = self.layout.negated(self.given[quantity, l])
+            self.actual[quantity, l] = self.layout.negated(self.actual[quantity, l])
 
     def _is_one_layer(self, value: Any) -> bool:
         """Whether what holds one layer is that layer itself: a matrix, or a pair."""
@@ -337,7 +337,7 @@ class Reading:
                 key = (quantity, l)
                 self.sources[quantity, l, "weights"] = entry
                 if self._take(key, array_of(quantity_name(key), entry), expected[l - 1], share):
-                    self.given[key] = self.layout.matrix_in(self.given[key])
+                    self.actual[key] = self.layout.matrix_in(self.actual[key])
             return
         expected = [self.layout.weight_shape(shape) for shape in shapes]
         pairs = self._upward(quantity, name, self._layers(name, value), lambda pair: _shape(pair[0]), expected)
@@ -350,7 +350,7 @@ class Reading:
         """Take both; where one of them has another shape, the other counts all the same."""
         rows, columns = self.problem.shape(key)
         fits = self._take(key, weight, self.layout.weight_shape((rows, columns)), share)
-        above = self.layout.weight_in(self.given[key]) if fits else np.full((rows - 1, columns), np.nan)
+        above = self.layout.weight_in(self.actual[key]) if fits else np.full((rows - 1, columns), np.nan)
         below = np.full((1, columns), np.nan)
         if bias.size == columns:
             below = bias.reshape(1, columns) / share
@@ -361,7 +361,7 @@ class Reading:
                 said = f"the biases' gradients are not summed over the samples: those of {said.removeprefix(BIASES)}"
                 said += " [biases_not_summed]"
             self.misfits.setdefault(key, said)
-        self.given[key] = np.vstack([above, below])
+        self.actual[key] = np.vstack([above, below])
 
     def _upward(
         self,
@@ -389,12 +389,12 @@ class Reading:
                 return False
             array = array.T
             self.turned[key] = f"{text}, its transpose"
-        self.given[key] = array / share if share > 1 else array
+        self.actual[key] = array / share if share > 1 else array
         return True
 
     def _misfit(self, key: Key, text: str) -> None:
         self.misfits[key] = text
-        self.given[key] = np.full(self.problem.shape(key), np.nan)
+        self.actual[key] = np.full(self.problem.shape(key), np.nan)
 
     def _layers(self, name: str, value: Any) -> list[Any]:
         """One entry per layer: an array, or a (W, b) pair."""

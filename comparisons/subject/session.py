@@ -58,9 +58,9 @@ class Session:
             trial = self._ask(truth, rate, step)
             if trial is None:
                 break
-            self.measured += measure(truth, trial.given[0], case=probe.name, step=step)
+            self.measured += measure(truth, trial.actual[0], case=probe.name, step=step)
             self.trial = self.trial.then(trial) if self.trial else trial
-        if self.trial and len(self.trial.given) == len(probe.truths):
+        if self.trial and len(self.trial.actual) == len(probe.truths):
             self._ask_on(self.trial)
 
     def _ask(self, truth: Truth, rate: float, step: int, aloud: bool = True) -> Trial | None:
@@ -87,13 +87,13 @@ class Session:
         self.backwards.update(answer.backwards)
 
     def _trial(self, truth: Truth, answer: Answer, step: int) -> Trial:
-        given, remark = answer.given, ""
+        actual, remark = answer.actual, ""
         if ("delta", len(truth.problem.weights)) not in answer.misfits:
-            given, remark = settled(given, truth, self.trusting)
+            actual, remark = settled(actual, truth, self.trusting)
         self.remarks += [remark] if remark else []
         return Trial(
             (truth,),
-            (given,),
+            (actual,),
             self.probe.name,
             step,
             frozenset(answer.misfits),
@@ -111,13 +111,13 @@ class Session:
             self.findings.append(f"on {self.probe.name}: {said}")
         elif any(m.is_wrong for m in self.measured) and self._ignores_weights(trial):
             self.findings.append(f"on {self.probe.name}: the answer does not depend on the weights that it is given")
-        elif {key[0] for key in trial.given[0]} - {"cost"} == {"gradient"}:
+        elif {key[0] for key in trial.actual[0]} - {"cost"} == {"gradient"}:
             # What gradients are made of shows in those of a single sample.
             self.single = self._ask(self.probe.single, self.probe.rates[0], 0, aloud=False)
 
     def _ignores_weights(self, trial: Trial) -> bool:
         """Whether it answers the first question as before with other weights, though the right answer is another."""
-        truth, first = self.probe.truths[0], trial.given[0]
+        truth, first = self.probe.truths[0], trial.actual[0]
         problem = truth.problem
         # Not the numbers of a probe, whose seeds are pairs.
         rng, dtype, biases = np.random.default_rng([1, 2, 3]), problem.inputs.dtype, problem.stated.biases
@@ -130,8 +130,8 @@ class Session:
             answer = self.implementation.ask(changed.problem, self.probe.rates[0])
         except ImplementationError:
             return False
-        given, _ = settled(answer.given, truth, self.trusting)
-        return given.keys() == first.keys() and all(np.array_equal(given[key], value) for key, value in first.items())
+        actual, _ = settled(answer.actual, truth, self.trusting)
+        return actual.keys() == first.keys() and all(np.array_equal(actual[key], value) for key, value in first.items())
 
     def takes_first_alone(self) -> bool:
         """Whether of several samples all but the first make no difference to the answer."""
@@ -142,7 +142,7 @@ class Session:
         inputs, targets = (np.concatenate([array[:1], array[:0:-1] / 2]) for array in (problem.inputs, problem.targets))
         first = {
             key: value
-            for key, value in self.trial.given[0].items()
+            for key, value in self.trial.actual[0].items()
             if key[0] in ("gradient", "weight") and key not in self.trial.misshapen
         }
         # Or none of them does.
@@ -152,11 +152,11 @@ class Session:
         """Whether it answers the first question with this, of other samples too."""
         problem = replace(self.probe.truths[0].problem, inputs=inputs, targets=targets)
         try:
-            given = self.implementation.ask(problem, self.probe.rates[0]).given
+            actual = self.implementation.ask(problem, self.probe.rates[0]).actual
         except ImplementationError:
             return False
         return all(
-            key in given and np.array_equal(given[key], value, equal_nan=True) for key, value in expected.items()
+            key in actual and np.array_equal(actual[key], value, equal_nan=True) for key, value in expected.items()
         )
 
     def silent(self) -> Session:
@@ -176,21 +176,21 @@ def findings_of(sessions: Sequence[Session]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*one_line_each(places), *(f for session in sessions for f in session.findings)]))
 
 
-def settled(given: Quantities, truth: Truth, trusting: bool = True) -> tuple[Quantities, str]:
+def settled(actual: Quantities, truth: Truth, trusting: bool = True) -> tuple[Quantities, str]:
     """Return the quantities with the 1/N in the deltas, and a remark where these were without it.
 
     Deltas may have the 1/N in them or leave it to the gradient: right is what agrees with autograd either way.
 
     Parameters
     ----------
-    given, truth : the answer to a step, and what autograd says
+    actual, truth : the answer to a step, and what autograd says
     trusting : where the deltas are wrong either way, take them to be without it if their mean is the biases' gradient
     """
     top, samples = len(truth.problem.weights), truth.problem.inputs.shape[-2]
-    delta = given.get(("delta", top))
+    delta = actual.get(("delta", top))
     if delta is None or samples == 1 or _near(delta, truth.derived["delta", top]):
-        return given, ""
-    gradient = _top_gradient(given, truth)
+        return actual, ""
+    gradient = _top_gradient(actual, truth)
     if _near(delta / samples, truth.derived["delta", top]):
         # Where the whole gradient is too large with them, it is the sum over the samples that is wrong.
         right = truth.derived["gradient", top]
@@ -202,8 +202,8 @@ def settled(given: Quantities, truth: Truth, trusting: bool = True) -> tuple[Qua
         sums = truth.problem.stated.biases and any(_is_sum(sign * delta / samples, gradient) for sign in (1, -1))
         without = trusting and sums
     if not without:
-        return given, ""
-    scaled = {key: value / samples if key[0] == "delta" else value for key, value in given.items()}
+        return actual, ""
+    scaled = {key: value / samples if key[0] == "delta" else value for key, value in actual.items()}
     return scaled, WITHOUT
 
 
@@ -211,11 +211,11 @@ def _near(value: FloatArray, pair: Pair) -> bool:
     return bool((distance(value, pair[0]) <= MARGIN * pair[1]).all())
 
 
-def _top_gradient(given: Quantities, truth: Truth) -> FloatArray | None:
+def _top_gradient(actual: Quantities, truth: Truth) -> FloatArray | None:
     problem, top = truth.problem, len(truth.problem.weights)
-    if ("gradient", top) not in given and ("weight", top) in given and problem.learning_rate:
-        return (problem.weights[-1] - given["weight", top]) / problem.learning_rate
-    return given.get(("gradient", top))
+    if ("gradient", top) not in actual and ("weight", top) in actual and problem.learning_rate:
+        return (problem.weights[-1] - actual["weight", top]) / problem.learning_rate
+    return actual.get(("gradient", top))
 
 
 def _is_sum(delta: FloatArray, gradient: FloatArray | None) -> bool:
@@ -228,7 +228,7 @@ def _is_sum(delta: FloatArray, gradient: FloatArray | None) -> bool:
 
 def _changed_answer(trial: Trial) -> Key | None:
     """The first quantity that the first question, asked again, got another answer for."""
-    first, again = trial.given[0], trial.given[-1]
+    first, again = trial.actual[0], trial.actual[-1]
     for key, (_, tolerance) in trial.truths[0].derived.items():
         if key not in first or key in trial.misshapen or not np.isfinite(first[key]).all():
             continue

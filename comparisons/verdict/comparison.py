@@ -237,12 +237,12 @@ class Comparison:
         """How much could not be judged, and what would help; nothing where all of it could."""
         if not self.unjudged:
             return ""
-        numbers, given = sum(m.hand.size for m in self.unjudged), {m.key[0] for m in self.measured}
+        numbers, answered = sum(m.hand.size for m in self.unjudged), {m.key[0] for m in self.measured}
         layers = sorted({m.key[1] for m in self.unjudged if m.key[1] is not None})
         names = f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}" if layers else "the cost"
         help_ = ["smaller weights" if self.dtype == "float64" else "float64"]
         # With these each equation is judged on its own, where rounding has not yet grown.
-        help_ += [] if {"activation", "delta"} <= given else ["or return activations and deltas"]
+        help_ += [] if {"activation", "delta"} <= answered else ["or return activations and deltas"]
         said = f"could not be judged: {numbers:,} of {self.numbers:,} numbers ({names})"
         return f"{said}; {self.dtype} is too coarse here, try {', '.join(help_)}"
 

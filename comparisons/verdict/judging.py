@@ -16,26 +16,26 @@ from comparisons.verdict.measured import INHERITED, OK, UNDECIDED, WRONG, Measur
 from handnet.activations import FloatArray
 
 
-def measure(truth: Truth, given: Quantities, *, case: str = "", step: int = 1) -> list[Measured]:
-    """Compare the quantities given with the twin's, in the order of the computation.
+def measure(truth: Truth, actual: Quantities, *, case: str = "", step: int = 1) -> list[Measured]:
+    """Compare the actual quantities with the twin's, in the order of the computation.
 
     Parameters
     ----------
     truth : what autograd says of the problem
-    given : what the implementation computed, keyed by quantity and layer; any part of it
+    actual : what the implementation computed, keyed by quantity and layer; any part of it
     case, step : recorded with each row
 
     Returns
     -------
     measured : one for each quantity given
     """
-    given, _ = shaped(truth.problem, given)
-    local = Local(truth, given)
+    actual, _ = shaped(truth.problem, actual)
+    local = Local(truth, actual)
     judge = partial(_judge, case, step, truth)
-    return [judge(key, given[key], pair, local.of(key)) for key, pair in truth.pairs.items() if key in given]
+    return [judge(key, actual[key], pair, local.of(key)) for key, pair in truth.pairs.items() if key in actual]
 
 
-def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, dict[Key, str]]:
+def shaped(problem: Problem, actual: Mapping[Key, Any]) -> tuple[Quantities, dict[Key, str]]:
     """Return the quantities as arrays; one that has the wrong shape becomes NaN, and what to say of it.
 
     Raises
@@ -45,7 +45,7 @@ def shaped(problem: Problem, given: Mapping[Key, Any]) -> tuple[Quantities, dict
     """
     arrays: Quantities = {}
     misfits: dict[Key, str] = {}
-    for key, value in given.items():
+    for key, value in actual.items():
         try:
             array = np.asarray(value)
         except ValueError:
@@ -85,13 +85,13 @@ def one_line_each(places: Iterable[tuple[Any, str, int | None, str]]) -> list[st
 class Local:
     """Torch's evaluation of one equation on the implementation's own upstream values, with its bound."""
 
-    def __init__(self, truth: Truth, given: Quantities) -> None:
+    def __init__(self, truth: Truth, actual: Quantities) -> None:
         self.problem, self.truth = truth.problem, truth
-        self.given: Quantities = {**given, ("activation", 0): self.problem.inputs}
+        self.actual: Quantities = {**actual, ("activation", 0): self.problem.inputs}
 
     def of(self, key: Key) -> Pair | None:
         """Return torch's value and its tolerance, or None where what it is computed from was not given."""
-        upstream = [self.given.get(above) for above in self.upstream(key)]
+        upstream = [self.actual.get(above) for above in self.upstream(key)]
         # Upstream values of another precision could only be judged after rounding them, which they were not.
         values = [value for value in upstream if value is not None and value.dtype == self.problem.inputs.dtype]
         if len(values) < len(upstream):

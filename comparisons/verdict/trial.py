@@ -20,7 +20,7 @@ class Trial:
     Attributes
     ----------
     truths : what autograd says of each step
-    given : the answer to each step
+    actual : the answer to each step
     case, step : as they are recorded with the verdicts; step is the number of the first
     misshapen : keys whose answer had another shape and therefore says nothing
     turned : keys whose weights came transposed
@@ -30,7 +30,7 @@ class Trial:
     """
 
     truths: tuple[Truth, ...]
-    given: tuple[Quantities, ...]
+    actual: tuple[Quantities, ...]
     case: str = ""
     step: int = 1
     misshapen: frozenset[Key] = frozenset()
@@ -51,40 +51,40 @@ class Trial:
 
     def answers(self) -> Iterator[tuple[int, Key, FloatArray, Pair]]:
         """Step, key, answer, and autograd's value with the tolerance to tell mistakes by, of all to compare."""
-        for step, (truth, given) in enumerate(zip(self.truths, self.given, strict=True)):
-            for key in given:
+        for step, (truth, actual) in enumerate(zip(self.truths, self.actual, strict=True)):
+            for key in actual:
                 if key not in self.misshapen:
-                    yield step, key, given[key], truth.telling[key]
+                    yield step, key, actual[key], truth.telling[key]
 
     def then(self, later: Trial) -> Trial:
         """Return the steps of both."""
         return replace(
             self,
             truths=self.truths + later.truths,
-            given=self.given + later.given,
+            actual=self.actual + later.actual,
             misshapen=self.misshapen | later.misshapen,
             turned=self.turned | later.turned,
         )
 
     def where(self, kept: Callable[[Key], bool]) -> Trial:
         """Return the trial as if only these quantities had been given."""
-        return replace(self, given=tuple({k: value for k, value in step.items() if kept(k)} for step in self.given))
+        return replace(self, actual=tuple({k: value for k, value in step.items() if kept(k)} for step in self.actual))
 
     def of_first_step(self) -> Trial:
         """Return the first step alone."""
-        return replace(self, truths=self.truths[:1], given=self.given[:1])
+        return replace(self, truths=self.truths[:1], actual=self.actual[:1])
 
     def of_last_step(self) -> Trial:
         """Return the last step alone."""
-        return replace(self, truths=self.truths[-1:], given=self.given[-1:], step=self.step + len(self.given) - 1)
+        return replace(self, truths=self.truths[-1:], actual=self.actual[-1:], step=self.step + len(self.actual) - 1)
 
     def of_single_samples(self) -> Trial:
         """Return the first step with a single sample alone; nothing where there is none."""
         at = next((i for i, truth in enumerate(self.truths) if len(truth.problem.inputs) == 1), len(self.truths))
-        return replace(self, truths=self.truths[at : at + 1], given=self.given[at : at + 1], step=self.step + at)
+        return replace(self, truths=self.truths[at : at + 1], actual=self.actual[at : at + 1], step=self.step + at)
 
     def of_network(self, network: tuple[int, ...]) -> Trial:
         """Return the trial of one network of a stack."""
         truths = tuple(Truth(truth.problem.of_network(network)) for truth in self.truths)
-        given = tuple({key: value[network] for key, value in step.items()} for step in self.given)
-        return replace(self, truths=truths, given=given)
+        actual = tuple({key: value[network] for key, value in step.items()} for step in self.actual)
+        return replace(self, truths=truths, actual=actual)

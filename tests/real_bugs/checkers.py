@@ -50,7 +50,7 @@ class Checkers:
     def answer(self, weights: Any) -> tuple[float | None, list[Any]]:
         """Its cost, where it gives one, and its gradients, or what its step comes to."""
         problem = replace(self.problem, weights=tuple(weights))
-        given = self.implementation.ask(problem, RATE).given
+        given = self.implementation.ask(problem, RATE).actual
         layers = range(1, len(weights) + 1)
         if ("gradient", 1) in given:
             found = [given["gradient", l] for l in layers]
