@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from comparisons.diagnosis.matching import explanations
+from comparisons.diagnosis.matching import explanations, factor_of_all
+from comparisons.mistakes.effects import MARGIN
 from comparisons.mistakes.lineup import mistaken_steps
 from comparisons.mistakes.variants import Variant
 from comparisons.reference.quantities import Problem
@@ -210,3 +211,98 @@ def test_of_weights_after_the_step_the_factor_is_that_of_the_step():
     new = only(mistaken(problem, "no_hidden_slope"), "weight")
     given = {(name, l): problem.weights[l - 1] + 0.37 * (w - problem.weights[l - 1]) for (name, l), w in new.items()}
     assert explained((problem, given)) == ["0.37 times no_hidden_slope"]
+
+
+def two_questions():
+    """The same network with four samples and with eight."""
+    few = network_problem((2, 3, 4, 2))
+    inputs, targets = (np.tile(part, (2, 1)) for part in (few.inputs**2, few.targets))
+    return few, replace(few, inputs=inputs, targets=targets)
+
+
+def test_deltas_that_are_n_times_too_small_are_taken_for_what_they_are_without_their_mean():
+    def named(power, *parts):
+        asked = [(p, only(mistaken(p, "no_output_slope", "no_hidden_slope"), *parts)) for p in two_questions()]
+        return explained(*((p, scaled(given, float(len(p.inputs)) ** power)) for p, given in asked))
+
+    both = "no_output_slope + no_hidden_slope"
+    assert named(-1, "gradient") == [f"1 / N times {both}"]
+    assert named(-1, "delta", "gradient") == []
+    assert named(1, "delta", "gradient") == [f"N times {both}"]
+
+
+def test_a_factor_is_in_no_activation():
+    problem = network_problem()
+    given = {**only(right(problem), "activation"), **scaled(only(mistaken(problem, "no_bias"), "gradient"), 0.37)}
+    assert explained((problem, given)) == []
+    assert explained((problem, only(given, "gradient"))) == ["0.37 times no_bias"]
+
+
+@pytest.mark.parametrize(("of_allowed", "named"), [(0.9, ["1000000 times no_hidden_slope"]), (1.2, [])])
+def test_what_is_allowed_grows_with_the_factor(of_allowed, named):
+    problem = network_problem((2, 3, 4, 2))
+    given = scaled(only(mistaken(problem, "no_hidden_slope"), "gradient"), 1e6)
+    key = ("gradient", 2)
+    expected, tolerance = Truth(problem).pairs[key]
+    largest = np.unravel_index(np.abs(given[key]).argmax(), given[key].shape)
+    # More than the rounding of a few operations alone would allow.
+    relative = tolerance.max() / np.abs(expected).max()
+    assert relative > 2 * 8 * np.finfo(float).eps
+    given[key][largest] *= 1 + of_allowed * MARGIN * relative
+    assert explained((problem, given)) == named
+
+
+def test_a_mistake_that_is_hardly_nearer_than_autograd_explains_nothing_under_a_factor():
+    problem = network_problem((2, 3, 2), activation="identity")
+    key = ("gradient", 2)
+    weights = [np.vstack([w[:-1], np.full((1, w.shape[1]), 1e-13)]) for w in problem.weights]
+    problem = replace(problem, weights=tuple(weights))
+    without = only(mistaken(problem, "no_bias"), "gradient")
+    expected, tolerance = Truth(problem).pairs[key]
+    apart = without[key] - expected
+    worst = np.unravel_index(np.abs(apart).argmax(), apart.shape)
+    allowed = MARGIN * max(tolerance[worst], tolerance.max() / np.abs(expected).max() * np.abs(expected).max())
+    weights = [np.vstack([w[:-1], w[-1:] * 0.7 * allowed / abs(apart[worst])]) for w in problem.weights]
+    problem = replace(problem, weights=tuple(weights))
+    given = only(mistaken(problem, "no_bias"), "gradient")
+    off = np.sign(given[key][worst] - Truth(problem).pairs[key][0][worst])
+    given[key][worst] += 0.5 * allowed * off
+    assert explained((problem, scaled(given, 0.37))) == []
+
+
+def test_in_however_many_chunks_the_mistakes_are_tried_the_same_are_found(monkeypatch):
+    problem = network_problem((2, 3, 4, 2))
+    given = only(mistaken(problem, "no_hidden_slope"), "gradient")
+    monkeypatch.setattr(
+        "comparisons.diagnosis.matching.in_chunks", lambda variants, _: ((i, [v]) for i, v in enumerate(variants))
+    )
+    assert explained((problem, given)) == ["no_hidden_slope"]
+    assert explained((problem, scaled(given, 0.37))) == ["0.37 times no_hidden_slope"]
+
+
+# A factor alone.
+
+
+def factor_alone(*factors, sizes=(2, 3)):
+    """What is said of gradients that are so many times autograd's, one question for each factor."""
+    trials = []
+    for i, factor in enumerate(factors):
+        rng = np.random.default_rng(i)
+        net = Network.random(sizes, rng=rng)
+        problem = Problem(
+            net.weights, net.activation, rng.standard_normal((4 + 3 * i, sizes[0])), rng.random((4 + 3 * i, sizes[1]))
+        )
+        trials.append(Trial((Truth(problem),), (scaled(only(right(problem), "gradient"), factor),)))
+    return factor_of_all(trials)
+
+
+def test_a_factor_of_all_derivatives_is_a_number_and_what_it_is_of_the_sizes():
+    assert factor_alone(0.37) == ("0.37", "")
+    assert factor_alone(2.0) == ("2", "")
+    assert factor_alone(-2.0, -2.0) == ("-2", "")
+    assert factor_alone(2 / 3, 2 / 3) == ("0.6666666667", "2 / m_L")
+    assert factor_alone(4.0, 7.0) == ("N", "")
+    assert factor_alone(0.37, 0.38) == ("", "")
+    # Of six numbers, and not of four.
+    assert factor_alone(0.37, sizes=(1, 3)) == ("0.37", "")
+    assert factor_alone(0.37, sizes=(1, 2)) == ("", "")
