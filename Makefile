@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: compare test slow mistakes guards mutants lint wheel docs lowest newest clean
+.PHONY: compare test apart slow mistakes guards mutants lint wheel docs lowest newest clean
 
 compare: .venv/installed
 	$(BIN)/handnet compare --html
@@ -10,6 +10,10 @@ compare: .venv/installed
 # A process of one thread on each core; a file of tests stays in one process.
 test: .venv/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+
+# What starts other processes: somebody's pytest, a browser, Jupyter, a cluster.
+apart: .venv/installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m "apart and not slow" tests
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests

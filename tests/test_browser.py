@@ -23,9 +23,8 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no browser: install chromium and chromium-driver to run these tests"
-)
+WITHOUT = "no browser: install chromium and chromium-driver to run these tests"
+pytestmark = [pytest.mark.apart, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=WITHOUT)]
 
 
 @pytest.fixture(scope="module")

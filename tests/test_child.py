@@ -13,6 +13,8 @@ from comparisons.cli import main
 from comparisons.subject import child
 from comparisons.subject.child import in_a_child
 
+pytestmark = pytest.mark.apart
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the file runs in the same process")
 # The module alone, without torch, and a command that runs some code.
 COMMAND = """

@@ -123,6 +123,7 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, capsys):
     assert blocked.read_text() == "mine"
 
 
+@pytest.mark.apart
 def test_a_mismatch_shows_in_the_status_even_where_nobody_reads(tmp_path):
     code = (
         "import sys; from comparisons.cli import main; from comparisons.studies import equations;"
@@ -145,6 +146,7 @@ def test_a_wrong_command_line_is_one_line(capsys, arguments):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.apart
 def test_a_full_disk_leaves_the_old_reports(tmp_path):
     """The limit on a file's size fails a write as a full disk does."""
     assert main(["compare", "note", "--out", str(tmp_path)]) == 0

@@ -257,6 +257,7 @@ def test_every_mistake_made_by_hand_in_a_subclass_is_named_in_float32_too(rng):
     assert "no_transpose" in MISTAKES
 
 
+@pytest.mark.apart
 def test_a_mistake_is_named_without_docstrings_too():
     code = (
         "import numpy as np; from handnet import Network; from comparisons import compare\n"

@@ -260,6 +260,7 @@ def test_the_command_check_gives_all_away_by_default_and_no_page_with_a_hint(tmp
 # Whatever a submission does.
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize(
     ("function", "item", "seconds", "problem"),
     [
@@ -297,6 +298,7 @@ def test_a_submission_has_twenty_seconds_and_every_core_by_default(monkeypatch):
     assert given[-2:] == [20, cores()]
 
 
+@pytest.mark.apart
 def test_what_prints_little_answers():
     answers = dict(in_processes(len, ["abc", "", "a"], jobs=2))
     assert {i: answer.value for i, answer in answers.items()} == {0: 3, 1: 0, 2: 1}
@@ -331,6 +333,7 @@ def write(folder, **sources):
     return [str(folder / f"{name}.py") for name in sources]
 
 
+@pytest.mark.apart
 def test_whatever_one_submission_does_the_others_keep_their_points(tmp_path, capsys):
     files = write(tmp_path, **{name: source for name, (source, _) in BEHAVIOUR.items()})
     out = tmp_path / "reports"
@@ -476,6 +479,7 @@ def points_by(tests, submission):
     return points, "".join(shown)
 
 
+@pytest.mark.apart
 def test_otters_tests_give_each_submission_its_points(written, capsys):
     tests = written("otter", RIGHT) / "tests"
     assert len(list(tests.iterdir())) == 6
@@ -485,6 +489,7 @@ def test_otters_tests_give_each_submission_its_points(written, capsys):
     assert shown.count("Look at delta^(2), of layer 2 of 3") == 2
 
 
+@pytest.mark.apart
 def test_nbgraders_notebook_has_a_cell_for_each_entry(written):
     notebook = json.loads((written("nbgrader", RIGHT) / "source" / "backprop" / "backprop.ipynb").read_text())
     solution, *tests = notebook["cells"]
@@ -505,6 +510,7 @@ def test_nbgraders_notebook_has_a_cell_for_each_entry(written):
 # The course kit.
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize(("status", "expected"), [(0, 0), (1, 0), (2, 1)])
 def test_gradescopes_script_leaves_the_results_where_they_are_looked_for(tmp_path, monkeypatch, status, expected):
     root, command = tmp_path / "autograder", tmp_path / "bin" / "handnet"

@@ -53,6 +53,7 @@ def test_of_two_runs_in_one_folder_the_second_is_refused_in_one_line(path, resum
     assert not path.exists()
 
 
+@pytest.mark.apart
 def test_a_run_that_was_killed_leaves_no_lock(path):
     first = other(path)
     first.kill()

@@ -5,6 +5,7 @@ import sys
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 import torch
 
 from comparisons import check, check_function, compare
@@ -105,6 +106,7 @@ def test_a_function_is_shown_with_its_verdicts():
     assert "result is wrong in 6 of 7 numbers" in text
 
 
+@pytest.mark.apart
 def test_it_needs_no_extra():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['jinja2', 'matplotlib']));"

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.apart
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # What each shows, in this order; what a comparison says in a notebook among it.
 SHOWS = {

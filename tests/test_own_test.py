@@ -25,6 +25,8 @@ from comparisons.subject.implementation import load
 from comparisons.subject.probes import problem_of
 from handnet import Network
 
+pytestmark = pytest.mark.apart
+
 ROOT = Path(__file__).parent.parent
 MINE = """
 import numpy as np

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.apart
+
 TESTS = """
 import numpy as np
 from comparisons import check, compare

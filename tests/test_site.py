@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.apart
+
 ROOT = Path(__file__).parent.parent
 for module in ("material", "mkdocstrings", "latex2mathml"):
     pytest.importorskip(module)

@@ -109,6 +109,7 @@ def test_the_figures_do_not_depend_on_how_the_networks_are_cut_up(monkeypatch, a
     assert timeless(sweep(SETTINGS, 9000, chunk=in_chunk)) == timeless(expected)
 
 
+@pytest.mark.apart
 def test_the_figures_do_not_depend_on_the_processes():
     pytest.importorskip("joblib")
     assert timeless(sweep(SETTINGS, 9000, jobs=2, chunk=100_000)) == timeless(sweep(SETTINGS, 9000))
@@ -279,6 +280,7 @@ def command(directory, *more):
     return ["sweep", *how, "--chunk", "600_000", "--out", str(directory), *more]
 
 
+@pytest.mark.apart
 def test_a_killed_sweep_goes_on_and_comes_to_the_same_figures(tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     journal = cut / "sweep.unfinished.jsonl"
@@ -364,6 +366,7 @@ def worker(address, directory):
     )
 
 
+@pytest.mark.apart
 def test_on_a_cluster_of_which_a_worker_ends_the_sweep_is_complete_and_the_same(tmp_path, scheduler, monkeypatch):
     expected = timeless(sweep(SETTINGS, 32 * BLOCK))
     from distributed import Client
