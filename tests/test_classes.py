@@ -180,6 +180,14 @@ def test_sums_that_make_no_network_hold_no_weights(sums):
     assert scalars_in("\n".join(lines)) is None
 
 
+def test_sums_of_arrays_are_no_nodes():
+    class Elsewhere(Attributes):
+        def scaled(self, x):
+            return self.W1 * x + self.b1
+
+    assert check(Elsewhere).passed
+
+
 def test_a_single_weight_that_becomes_an_array_is_told():
     class Arrays(Scalars):
         def train_one(self, x, y, lr):

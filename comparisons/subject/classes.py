@@ -114,6 +114,8 @@ class Adapter:
         instance = self.constructor.make(
             SIZES_TRIED, *(rng.random((7, width)) for width in (SIZES_TRIED[0], SIZES_TRIED[-1]))
         )
+        if self.scalars and not all(place.fits(instance) for places in self.scalars for place in places):
+            self.scalars = None
         self.weights, self.biases = self._places(instance)
         if not self.weights:
             raise ImplementationError(wrapper_of(kind, "no weights were found in it"))

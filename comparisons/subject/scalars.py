@@ -35,6 +35,10 @@ class Scalars:
 
     names: tuple[Any, ...]
 
+    def fits(self, instance: Any) -> bool:
+        """Return whether these attributes hold single numbers, as far as they are there."""
+        return all(np.size(getattr(instance, name, np.nan)) == 1 for name in self._flat)
+
     def read(self, instance: Any) -> FloatArray:
         """Return the array, NaN where the class leaves it to others to set one.
 
@@ -43,19 +47,20 @@ class Scalars:
         ImplementationError
             If one of them has become something else than one number.
         """
-        return np.array(self._each(self.names, lambda name: _number(instance, name)))
+        shape = np.shape(self.names)
+        return np.array([_number(instance, name) for name in self._flat]).reshape(shape)
 
     def write(self, instance: Any, value: FloatArray) -> None:
         """Put each number into its attribute."""
-        numbers = iter(np.ravel(value))
-        self._each(self.names, lambda name: setattr(instance, name, next(numbers)))
+        for name, number in zip(self._flat, np.ravel(value), strict=True):
+            setattr(instance, name, number)
 
-    def _each(self, names: Any, of_one: Any) -> Any:
-        return of_one(names) if isinstance(names, str) else [self._each(one, of_one) for one in names]
+    @property
+    def _flat(self) -> list[str]:
+        return [name for row in self.names for name in ([row] if isinstance(row, str) else row)]
 
     def __str__(self) -> str:
-        whole = [name for row in self.names for name in ([row] if isinstance(row, str) else row)]
-        return ", ".join(whole)
+        return ", ".join(self._flat)
 
 
 @dataclass(frozen=True)
