@@ -147,3 +147,15 @@ def test_what_underflows_in_one_evaluation_alone_is_not_suspect():
     assert subnormal(torch.tensor(x))[1] > 0 == vanishing(x)[1]
     assert check_function(vanishing, subnormal, x).count("suspect") == 0
     assert check_function(lambda x: 1e9 * vanishing(x), lambda x: 1e9 * subnormal(x), x).count("suspect") == 0
+
+
+def test_one_number_that_requires_its_gradient_makes_no_warning():
+    one, other = (
+        torch.tensor([[2.0]], dtype=torch.float64, requires_grad=True),
+        torch.tensor([[0.25]], dtype=torch.float64),
+    )
+    with RunningErrors() as errors:
+        apart = one - other
+        whole = one + 1
+    assert errors.ball(apart).error.item() > 0
+    assert errors.ball(whole).is_exact

@@ -93,7 +93,7 @@ def add(r: Rounding, f: Ball, x: Any, y: Any, alpha: float = 1) -> Errors:
 
 
 def _are_whole(x: Ball, y: Ball, alpha: float) -> bool:
-    numbers = float(x.value), float(y.value), float(alpha)
+    numbers = float(x.value.detach()), float(y.value.detach()), float(alpha)
     return all(number.is_integer() and abs(number) < 2**10 for number in numbers)
 
 
