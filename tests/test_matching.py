@@ -252,22 +252,32 @@ def test_what_is_allowed_grows_with_the_factor(of_allowed, named):
     assert explained((problem, given)) == named
 
 
-def test_a_mistake_that_is_hardly_nearer_than_autograd_explains_nothing_under_a_factor():
+@pytest.mark.parametrize(("off", "named"), [(3.0, []), (1000.0, ["1.1 times no_bias"])])
+@pytest.mark.parametrize("quantity", ["gradient", "weight"])
+def test_under_a_factor_too_a_mistake_must_be_far_nearer_than_autograd(quantity, off, named):
     problem = network_problem((2, 3, 2), activation="identity")
-    key = ("gradient", 2)
-    weights = [np.vstack([w[:-1], np.full((1, w.shape[1]), 1e-13)]) for w in problem.weights]
-    problem = replace(problem, weights=tuple(weights))
-    without = only(mistaken(problem, "no_bias"), "gradient")
-    expected, tolerance = Truth(problem).pairs[key]
-    apart = without[key] - expected
-    worst = np.unravel_index(np.abs(apart).argmax(), apart.shape)
-    allowed = MARGIN * max(tolerance[worst], tolerance.max() / np.abs(expected).max() * np.abs(expected).max())
-    weights = [np.vstack([w[:-1], w[-1:] * 0.7 * allowed / abs(apart[worst])]) for w in problem.weights]
-    problem = replace(problem, weights=tuple(weights))
-    given = only(mistaken(problem, "no_bias"), "gradient")
-    off = np.sign(given[key][worst] - Truth(problem).pairs[key][0][worst])
-    given[key][worst] += 0.5 * allowed * off
-    assert explained((problem, scaled(given, 0.37))) == []
+
+    def with_biases(size):
+        weights = [np.vstack([w[:-1], np.full((1, w.shape[1]), size)]) for w in problem.weights]
+        return replace(problem, weights=tuple(weights))
+
+    def steps(problem, factor=1.0):
+        """What was computed with the mistake, of weights what the step adds to them."""
+        start = {("weight", l): w for l, w in enumerate(problem.weights, start=1)}
+        given = only(mistaken(problem, "no_bias"), quantity)
+        return {k: start.get(k, 0.0) + factor * (value - start.get(k, 0.0)) for k, value in given.items()}
+
+    # With biases of this size it lies so many times what is allowed from autograd, and what was given a little more.
+    tried = with_biases(1e-4)
+    allowed, apart = {}, {}
+    for k, value in steps(tried).items():
+        expected, tolerance = Truth(tried).pairs[k]
+        largest = np.abs(expected - (tried.weights[k[1] - 1] if quantity == "weight" else 0.0)).max()
+        allowed[k] = MARGIN * max(tolerance.max() / 1.1, 8 * np.finfo(float).eps * largest)
+        apart[k] = value - expected
+    biased = with_biases(1e-4 * off / max(np.abs(apart[k]).max() / allowed[k] for k in apart))
+    given = {k: value + 0.8 * allowed[k] * np.sign(apart[k]) for k, value in steps(biased, 1.1).items()}
+    assert explained((biased, given)) == named
 
 
 def test_in_however_many_chunks_the_mistakes_are_tried_the_same_are_found(monkeypatch):
