@@ -191,6 +191,10 @@ def test_under_a_factor_of_all_derivatives_the_mistake_is_found_and_the_factor_s
     assert named == ["-2 N times no_hidden_slope"]
     # Another number of samples, the same factor: it is a number, and no N.
     assert explained(*((p, scaled(given, 0.37)) for p, given in asked)) == ["0.37 times no_hidden_slope"]
+    # What fits the first question alone is no explanation, however near.
+    first, second = (scaled(given, 0.37) for _, given in asked)
+    second[("gradient", 1)][0, 0] *= 1 + 1e-8
+    assert explained((few, first), (many, second)) == []
     # A factor that changes from one question to the next is none.
     assert explained(*((p, scaled(given, f)) for (p, given), f in zip(asked, (0.37, 0.71), strict=True))) == []
 
@@ -229,6 +233,10 @@ def test_deltas_that_are_n_times_too_small_are_taken_for_what_they_are_without_t
     assert named(-1, "gradient") == [f"1 / N times {both}"]
     assert named(-1, "delta", "gradient") == []
     assert named(1, "delta", "gradient") == [f"N times {both}"]
+    few, _ = two_questions()
+    for parts, expected in ((("gradient",), [f"1 / N times {both}"]), (("delta", "gradient"), [])):
+        given = only(mistaken(few, "no_output_slope", "no_hidden_slope"), *parts)
+        assert explained((few, scaled(given, 1 / len(few.inputs)))) == expected
 
 
 def test_a_factor_is_in_no_activation():
