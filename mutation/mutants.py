@@ -50,7 +50,7 @@ TESTS = {
     "comparisons/verdict/judging.py": (*JUDGING, "tests/test_shapes.py"),
     "comparisons/verdict/trial.py": (*JUDGING, "tests/test_diagnosis.py"),
     "comparisons/diagnosis/factors.py": ("tests/test_factors.py", GUARDS),
-    "comparisons/diagnosis/matching.py": ("tests/test_matching.py", "tests/test_diagnosis.py", GUARDS),
+    "comparisons/diagnosis/matching.py": ("tests/test_matching.py", GUARDS),
 }
 # Of cosmic-ray's 213 operators those whose mutants are hard to notice: + to -, < to <=, 9 to 10; and not + to <<.
 OPERATORS = (

@@ -324,3 +324,11 @@ def test_a_factor_of_all_derivatives_is_a_number_and_what_it_is_of_the_sizes():
     # Of six numbers, and not of four.
     assert factor_alone(0.37, sizes=(1, 3)) == ("0.37", "")
     assert factor_alone(0.37, sizes=(1, 2)) == ("", "")
+
+
+def test_a_factor_of_all_derivatives_is_found_where_a_layer_is_dead():
+    weights = (np.array([[-1.0, -1.0], [-1.0, -2.0]]), np.array([[1.0], [2.0], [0.5]]))
+    problem = Problem(weights, ("relu", "identity"), np.array([[1.0], [2.0]]), np.array([[3.0], [1.0]]))
+    given = scaled(only(right(problem), "gradient"), 0.37)
+    assert not given["gradient", 1].any()
+    assert factor_of_all([Trial((Truth(problem),), (given,))]) == ("0.37", "")
