@@ -180,6 +180,20 @@ def test_sums_that_make_no_network_hold_no_weights(sums):
     assert scalars_in("\n".join(lines)) is None
 
 
+def test_samples_one_by_one_are_columns_where_the_layout_has_them_so():
+    class OneByOne:
+        def __init__(self, sizes):
+            vars(self).update(vars(Columns(sizes)))
+
+        def train_one(self, x, y, lr):
+            nabla_b, nabla_w = Columns.backprop(self, x, y)
+            self.weights = [w - lr * g for w, g in zip(self.weights, nabla_w, strict=True)]
+            self.biases = [b - lr * g for b, g in zip(self.biases, nabla_b, strict=True)]
+
+    comparison = check(OneByOne, online=True)
+    assert comparison.passed, comparison.message()
+
+
 def test_sums_of_arrays_are_no_nodes():
     class Elsewhere(Attributes):
         def scaled(self, x):

@@ -179,7 +179,7 @@ class Adapter:
             told["gradients"] = answer
         for name in ("step", "one", "train"):
             if self.methods[name] and not self._steps(instance, before):
-                for part in _each_sample(told) if name == "one" else [told]:
+                for part in _each_sample(told, self.layout.in_columns) if name == "one" else [told]:
                     self._call(instance, name, part)
         if not self._steps(instance, before):
             why = "it left its weights as they were, and no gradients were found"
@@ -273,9 +273,14 @@ def wrapper_of(kind: type, why: str) -> str:
     )
 
 
-def _each_sample(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What is told of each sample: a vector, and its target, one number where there is one output."""
-    for x, target in zip(told["inputs"], told["targets"], strict=True):
+def _each_sample(told: Mapping[str, Any], in_columns: bool) -> Iterator[dict[str, Any]]:
+    """What is told of each sample: a column; or a vector, and its target, one number where there is one output."""
+    inputs, targets = told["inputs"], told["targets"]
+    if in_columns:
+        for i in range(inputs.shape[1]):
+            yield {**told, "inputs": inputs[:, i : i + 1], "targets": targets[:, i : i + 1]}
+        return
+    for x, target in zip(inputs, targets, strict=True):
         yield {**told, "inputs": x, "targets": target[0] if len(target) == 1 else target}
 
 

@@ -23,7 +23,7 @@ SAMPLES = 6
 QUANTITIES = ("activation", "cost", "delta", "gradient", "weight")
 # How often to draw again where some mistake does not show, as where a relu is dead.
 DRAWS = 8
-# A network with more weights takes long, and is drawn once.
+# A network with more weights takes long, and is drawn once. No test can see it: the first shows what the others do.
 SMALL = 2000
 # What is asked once more of code that was right so far: layers, the widest of them, samples, the size of z (a sigmoid
 # saturates, and not even e^2z overflows in float32), and how far targets lie from [0, 1].
