@@ -19,6 +19,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the file r
 # The module alone, without torch, and a command that runs some code.
 COMMAND = """
 import atexit, ctypes, os, runpy, signal, subprocess, sys, time
+# Where the tests run in the background of a shell, it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 in_a_child = runpy.run_path({path!r})["in_a_child"]
 
 def main(arguments):
