@@ -74,6 +74,13 @@ def test_a_factor_is_named_by_the_sizes_that_make_it(factor, names):
     assert factor_names(factor, problem()) == names
 
 
+def test_m_l_is_the_last_width_of_a_deeper_network():
+    net = [np.ones((4, 4)), np.ones((5, 5))]
+    deeper = Problem(tuple(net), ("sigmoid",) * 2, np.ones((7, 3)), np.ones((7, 5)))
+    assert factor_names(2 / 5, deeper) == ["2 / m_L"]
+    assert factor_names(2 / 4, deeper) == ["1 / 2"]
+
+
 def test_of_several_names_the_simplest_comes_first():
     assert factor_names(3.0, problem(samples=3, sizes=(3, 5)))[:2] == ["N", "m_0"]
     assert factor_names(4.0, problem(samples=4, sizes=(4, 2)))[0] == "N"
