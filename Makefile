@@ -1,19 +1,21 @@
 # Each target sets up what it needs, from a fresh clone, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# A process of one thread on each core.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 .PHONY: compare test apart slow mistakes guards mutants lint wheel docs lowest newest clean
 
 compare: .venv/installed
 	$(BIN)/handnet compare --html
 
-# A process of one thread on each core; a file of tests stays in one process.
+# A file of tests stays in one process.
 test: .venv/installed
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(PYTEST) --dist loadfile
 
 # What starts other processes: somebody's pytest, a browser, Jupyter, a cluster.
 apart: .venv/installed
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m "apart and not slow" tests
+	$(PYTEST) -m "apart and not slow" tests
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests
@@ -66,7 +68,7 @@ lowest newest:
 	grep -oE '[a-z-]+>=[0-9.]+' pyproject.toml | sed 's/>=/==/' | sort -u > .venv-$@/lowest.txt
 	touch .venv-$@/newest.txt
 	.venv-$@/bin/pip install --quiet -c .venv-$@/$@.txt -e ".[html,sweep]" mpmath pytest
-	.venv-$@/bin/python -m pytest -q
+	.venv-$@/bin/python -m pytest -q -m "not slow"
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
