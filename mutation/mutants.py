@@ -31,13 +31,7 @@ SHARE = 0.95
 # What pytest adds to each test, in seconds.
 EACH = 0.005
 # Tests that are too slow to be run once for each mutant.
-SLOW = (
-    "tolerance_is_tight",
-    "told_from_zero",
-    "nothing_can_be_told",
-    "without_docstrings",
-    "apply_as_did",
-)
+SLOW = ("tolerance_is_tight", "apply_as_did")
 # The tests that should notice a change to a module.
 GUARDS, MEASURE, ROUNDING = "tests/test_guards.py", "tests/test_measure.py", "tests/test_rounding.py"
 JUDGING = ("tests/test_verdict.py", MEASURE, GUARDS)

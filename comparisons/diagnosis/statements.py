@@ -309,8 +309,8 @@ def own_rate(trials: Sequence[Trial]) -> float | None:
             if len(problem.inputs) > 1 or ("weight", top) not in actual:
                 continue
             step, gradient = problem.weights[-1] - actual["weight", top], truth.derived["gradient", top][0]
-            rate = float((step * gradient).sum() / (gradient * gradient).sum())
-            if not np.abs(step - rate * gradient).max() < NEARLY * np.abs(step).max():
+            rate = _times(step, gradient)
+            if rate is None:
                 return None
             rates.append((rate, problem.learning_rate))
     if not rates or max(rate for rate, _ in rates) - min(rate for rate, _ in rates) > ALIKE * abs(rates[0][0]):
@@ -330,11 +330,12 @@ def cost_of(trials: Sequence[Trial]) -> Otherwise | None:
             problem, top = truth.problem, ("gradient", len(truth.problem.weights))
             if top not in actual or problem.stated.cost not in SQUARED:
                 return None
-            right = flattened(_mean_gradients(problem, problem.activation, problem.stated.cost)[-1:])
-            made = _made_of(flattened([actual[top]]), [right, *(np.zeros_like(right) for _ in range(3))])
-            if made is None or not made.off < NEARLY:
+            right = _mean_gradients(problem, problem.activation, problem.stated.cost)[-1]
+            factor = _times(actual[top], right)
+            if factor is None:
                 return None
-            found.append((replace(made, factor=made.factor * (len(problem.inputs) if trial.summed else 1)), problem))
+            share = len(problem.inputs) if trial.summed else 1
+            found.append((Parts(share * factor, weights=0.0, biases=0.0, ones=0.0, off=0.0), problem))
     named = next(_factors(found, "half_squared_error"), None) if found else None
     if named is None or named[0] < 0:
         return None
@@ -342,6 +343,12 @@ def cost_of(trials: Sequence[Trial]) -> Otherwise | None:
     options = {"cost": named[1], "reduction": named[2]}
     changed = {name: value for name, value in options.items() if value != getattr(stated, name)}
     return Otherwise(changed) if changed else None
+
+
+def _times(value: FloatArray, right: FloatArray) -> float | None:
+    """How many times the right numbers the others are; None where they are no multiple of them."""
+    factor = float((value * right).sum() / (right * right).sum())
+    return factor if np.abs(value - factor * right).max() < NEARLY * np.abs(value).max() else None
 
 
 def _penalty(found: Sequence[tuple[Parts, Problem]], sign: int, reduction: str) -> tuple[float, list[str]] | None:

@@ -72,8 +72,8 @@ def blind(trials: Sequence[Trial]) -> tuple[str, ...]:
     One whose shapes do not fit would raise, so it shows. One that is none with these activations (the slope of tanh in
     a network of tanh), or that shows only in quantities not given, is not listed.
     """
-    actual = frozenset(key[0] for trial in trials for step in trial.actual for key in step)
-    return hidden([trial.truths for trial in trials], actual) if actual else ()
+    quantities = frozenset(key[0] for trial in trials for step in trial.actual for key in step)
+    return hidden([trial.truths for trial in trials], quantities) if quantities else ()
 
 
 def hidden(runs: Sequence[Sequence[Truth]], quantities: Collection[str]) -> tuple[str, ...]:

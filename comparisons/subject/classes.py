@@ -93,6 +93,7 @@ class Adapter:
 
     Attributes
     ----------
+    scalars : where it keeps them one by one; None where it keeps arrays
     weights, biases : where it keeps them, layer by layer; no biases where it has none
     methods : by which it goes forward and backward, steps and trains
     ran : which of these have been called, by their part: where it gives gradients, none that steps
